@@ -1,0 +1,271 @@
+//! The configuration after reading and checking: complete, every default filled in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::{
+    CanonicalCidr, CertificateArn, DomainName, InstanceId, Region, Seconds, SubnetId, ZoneId,
+};
+
+/// What a person asked for: one stack of one or more sites behind one load balancer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Name of the stack: prefix of AWS names and name of the state file.
+    pub name: StackName,
+    /// Region, if not left to the SDK's usual chain.
+    pub region: Option<Region>,
+    /// Profile of the AWS configuration files, if not left to the SDK's usual chain.
+    pub profile: Option<String>,
+    /// Tags for everything that is created, beside those that mark ownership.
+    pub tags: BTreeMap<String, String>,
+    /// The sites, by name; at least one.
+    pub sites: BTreeMap<SiteName, Site>,
+    /// The load balancer that the sites share.
+    pub load_balancer: LoadBalancerConfig,
+    /// How the new path is proven before visitors move to it.
+    pub prove: Prove,
+    /// How the instances are closed to all but the load balancer.
+    pub lockdown: Lockdown,
+}
+
+/// The name of a stack: lower-case letters, digits and inner hyphens.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StackName(pub(crate) String);
+
+/// The name of a site, which is its key in the configuration: lower-case letters, digits and inner hyphens.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SiteName(pub(crate) String);
+
+impl StackName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl SiteName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for StackName {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::fmt::Display for SiteName {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// One web site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// The site's name; first name of the certificate.
+    pub domain: DomainName,
+    /// More names on the same certificate, each with its own alias record.
+    pub aliases: BTreeSet<DomainName>,
+    /// The instances that serve it; at least one.
+    pub instances: BTreeSet<InstanceId>,
+    /// The hosted zone, if not the public one with the longest matching name.
+    pub zone: Option<ZoneId>,
+    /// Port on the load balancer.
+    pub listen_port: u16,
+    /// Port on the instances.
+    pub backend_port: u16,
+    /// What the load balancer speaks to the instances.
+    pub backend_protocol: Protocol,
+    /// The health check.
+    pub health: Health,
+    /// Where the certificate comes from.
+    pub certificate: CertificateSource,
+}
+
+impl Site {
+    /// All names of the site, the domain first.
+    pub fn names(&self) -> impl Iterator<Item = &DomainName> {
+        std::iter::once(&self.domain).chain(&self.aliases)
+    }
+}
+
+/// Where a site's certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateSource {
+    /// Requested from ACM and looked after.
+    Requested {
+        /// Algorithm of the key.
+        key_algorithm: KeyAlgorithm,
+    },
+    /// One that exists and is only used.
+    Existing(CertificateArn),
+}
+
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Protocol {
+    /// Plain HTTP.
+    Http,
+    /// HTTP over TLS.
+    Https,
+}
+
+/// The key algorithms that ACM issues public certificates for (`aws-facts.md` 1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum KeyAlgorithm {
+    /// RSA with 2048 bits, AWS's default.
+    #[serde(rename = "RSA_2048")]
+    Rsa2048,
+    /// ECDSA on P-256.
+    #[serde(rename = "EC_prime256v1")]
+    EcPrime256v1,
+    /// ECDSA on P-384.
+    #[serde(rename = "EC_secp384r1")]
+    EcSecp384r1,
+}
+
+/// The health check of a site's target group (`aws-facts.md` 2.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// Protocol; the backend's unless set.
+    pub protocol: Protocol,
+    /// Port; the backend's unless set.
+    pub port: Option<u16>,
+    /// Path that answers with one of `codes`.
+    pub path: String,
+    /// Codes that mean healthy: a list and ranges within 200 to 499.
+    pub codes: String,
+    /// Time between two checks.
+    pub interval: Seconds,
+    /// Time that one check may take.
+    pub timeout: Seconds,
+    /// Passed checks in a row that make a target healthy.
+    pub healthy: u8,
+    /// Failed checks in a row that make a target unhealthy.
+    pub unhealthy: u8,
+}
+
+/// The load balancer as asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadBalancerConfig {
+    /// Reachable from the internet or from the VPC only.
+    pub scheme: Scheme,
+    /// Address families.
+    pub ip_address_type: IpAddressType,
+    /// Subnets; chosen among the VPC's public ones unless set.
+    pub subnets: Option<BTreeSet<SubnetId>>,
+    /// Security policy of the HTTPS listener.
+    pub tls_policy: String,
+    /// What happens on port 80.
+    pub http: HttpMode,
+    /// Who may connect.
+    pub allow_from: BTreeSet<CanonicalCidr>,
+    /// Load balancer attributes that were set; all others are left alone (`aws-facts.md` 3).
+    pub attributes: LoadBalancerAttributes,
+}
+
+/// Attributes of the load balancer that people set; `None` is left as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LoadBalancerAttributes {
+    /// `idle_timeout`: 1 s to 4000 s.
+    pub idle_timeout: Option<Seconds>,
+    /// `deletion_protection`.
+    pub deletion_protection: Option<bool>,
+    /// `drop_invalid_headers`.
+    pub drop_invalid_headers: Option<bool>,
+    /// `access_logs`.
+    pub access_logs: Option<AccessLogs>,
+}
+
+/// Where access logs go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLogs {
+    /// The bucket, in the load balancer's region and with the delivery policy (`aws-facts.md` 3).
+    pub bucket: String,
+    /// Prefix of the objects.
+    pub prefix: Option<String>,
+}
+
+/// Who can reach the load balancer at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scheme {
+    /// The internet.
+    InternetFacing,
+    /// The VPC and what is connected to it.
+    Internal,
+}
+
+/// Address families of the load balancer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IpAddressType {
+    /// IPv4.
+    Ipv4,
+    /// IPv4 and IPv6.
+    Dualstack,
+}
+
+/// What happens on port 80 of the load balancer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpMode {
+    /// Nothing listens.
+    Closed,
+    /// Requests are redirected to HTTPS.
+    Redirect,
+}
+
+/// How the new path is proven before visitors move to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prove {
+    /// Whether a request through the load balancer has to succeed.
+    pub request: RequestProof,
+    /// How long each wait may take.
+    pub deadlines: Deadlines,
+}
+
+/// What a failed request through the load balancer means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RequestProof {
+    /// Visitors are not moved.
+    Require,
+    /// Visitors are moved, with a warning.
+    Warn,
+    /// No request is made: the runner cannot reach the load balancer.
+    Off,
+}
+
+/// How long each wait of a run may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// For the certificate to be issued.
+    pub certificate: Seconds,
+    /// For the load balancer to become active.
+    pub load_balancer: Seconds,
+    /// For the targets to become healthy.
+    pub target: Seconds,
+    /// For the site to answer through the load balancer.
+    pub request: Seconds,
+    /// For a DNS change to reach all of Route 53's servers.
+    pub dns: Seconds,
+}
+
+/// How the instances are closed to all but the load balancer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lockdown {
+    /// Whether they are closed at all.
+    pub enabled: bool,
+    /// Time to wait after the old TTL has passed; unless set, the TTL once more and at least ten minutes
+    /// (`aws-facts.md` 8.1 step 7).
+    pub drain_margin: Option<Seconds>,
+    /// How long one run stays for the end of the drain.
+    pub wait: Seconds,
+}

@@ -1,0 +1,7 @@
+//! The pure part of `reconcile`: configuration, resources, diff, plan and the state document.
+//!
+//! Nothing here does I/O, reads a clock, draws a random number or knows a type of the AWS SDK. Everything is a function
+//! of its arguments.
+
+pub mod config;
+pub mod value;

@@ -4,4 +4,10 @@
 //! of its arguments.
 
 pub mod config;
+pub mod diff;
+pub mod explain;
+pub mod naming;
+pub mod observed;
+pub mod plan;
+pub mod resource;
 pub mod value;

@@ -40,9 +40,7 @@ pub enum DomainNameError {
         found: usize,
     },
     /// A label holds something else than letters, digits, hyphens and underscores.
-    #[error(
-        "the label `{label}` may hold letters, digits, `-` and `_` only, and no `-` at its ends"
-    )]
+    #[error("the label `{label}` may hold letters, digits, `-` and `_` only, and no `-` at its ends")]
     LabelCharacters {
         /// The offending label.
         label: String,
@@ -88,11 +86,7 @@ impl DomainName {
 
     /// Whether this name equals `zone` or lies below it, compared by whole labels.
     pub fn is_within(&self, zone: &Self) -> bool {
-        self.0 == zone.0
-            || self
-                .0
-                .strip_suffix(&zone.0)
-                .is_some_and(|rest| rest.ends_with('.'))
+        self.0 == zone.0 || self.0.strip_suffix(&zone.0).is_some_and(|rest| rest.ends_with('.'))
     }
 
     /// Whether a certificate for this name serves `name`: equal, or a wildcard for exactly one label
@@ -146,9 +140,7 @@ impl FromStr for DomainName {
         let ascii = if text.is_ascii() {
             text.to_ascii_lowercase()
         } else {
-            idna::domain_to_ascii(text).map_err(|_| DomainNameError::International {
-                name: text.to_owned(),
-            })?
+            idna::domain_to_ascii(text).map_err(|_| DomainNameError::International { name: text.to_owned() })?
         };
         if ascii.len() > MAX_OCTETS {
             return Err(DomainNameError::TooLong { found: ascii.len() });

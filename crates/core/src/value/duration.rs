@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// A duration in whole seconds, written with its unit: `30s`, `5m`, `1h30m`.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Seconds(u32);
 
@@ -52,20 +50,14 @@ impl FromStr for Seconds {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(SecondsError::NoUnit {
-                text: text.to_owned(),
-            });
+            return Err(SecondsError::NoUnit { text: text.to_owned() });
         }
-        let error = || SecondsError::NotADuration {
-            text: text.to_owned(),
-        };
+        let error = || SecondsError::NotADuration { text: text.to_owned() };
         let parsed: jiff::SignedDuration = text.parse().map_err(|_| error())?;
         if parsed.subsec_nanos() != 0 {
             return Err(error());
         }
-        u32::try_from(parsed.as_secs())
-            .map(Self)
-            .map_err(|_| error())
+        u32::try_from(parsed.as_secs()).map(Self).map_err(|_| error())
     }
 }
 

@@ -69,8 +69,7 @@ macro_rules! identifier {
 /// Accepts `prefix` and at least one hexadecimal digit behind it.
 fn prefixed(prefix: &str, text: &str) -> Option<String> {
     let digits = text.strip_prefix(prefix)?;
-    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
-        .then(|| text.to_owned())
+    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| text.to_owned())
 }
 
 identifier!(

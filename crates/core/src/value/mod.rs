@@ -8,12 +8,7 @@ mod duration;
 mod id;
 mod network;
 
-pub use domain::{
-    DomainName, DomainNameError, MAX_COMMON_NAME_OCTETS, MAX_LABEL_OCTETS, MAX_OCTETS,
-};
+pub use domain::{DomainName, DomainNameError, MAX_COMMON_NAME_OCTETS, MAX_LABEL_OCTETS, MAX_OCTETS};
 pub use duration::{Seconds, SecondsError};
-pub use id::{
-    AccountId, CertificateArn, IdError, InstanceId, Region, SecurityGroupId, SubnetId, VpcId,
-    ZoneId,
-};
+pub use id::{AccountId, CertificateArn, IdError, InstanceId, Region, SecurityGroupId, SubnetId, VpcId, ZoneId};
 pub use network::{CanonicalCidr, CidrError};

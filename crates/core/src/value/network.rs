@@ -53,9 +53,7 @@ impl FromStr for CanonicalCidr {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse::<IpNet>()
             .map(|net| Self(net.trunc()))
-            .map_err(|_| CidrError {
-                text: text.to_owned(),
-            })
+            .map_err(|_| CidrError { text: text.to_owned() })
     }
 }
 

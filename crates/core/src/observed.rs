@@ -1,0 +1,256 @@
+//! What really is in AWS: plain data, as one run saw it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::StackName,
+    resource::{Address, Outputs, Rule, Spec, Tags},
+    value::{AccountId, CertificateArn, DomainName, InstanceId, Region, SecurityGroupId, SubnetId, VpcId, ZoneId},
+};
+
+/// What to look at: everything that the configuration and the state name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Query {
+    /// The stack, whose tags mark what is ours.
+    pub stack: StackName,
+    /// What the names of the stack's target groups, load balancers and security groups begin with.
+    pub name_prefix: String,
+    /// The instances.
+    pub instances: BTreeSet<InstanceId>,
+    /// The sites' names.
+    pub names: BTreeSet<DomainName>,
+    /// Hosted zones given outright.
+    pub zones: BTreeSet<ZoneId>,
+    /// Certificates given outright.
+    pub certificates: BTreeSet<CertificateArn>,
+    /// Ids that the state knows, retired ones included: looked up even if their tags are gone.
+    pub recorded: BTreeMap<Address, BTreeSet<String>>,
+}
+
+/// What one run saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Whose AWS it is.
+    pub identity: Identity,
+    /// The instances that exist among those asked for.
+    pub instances: BTreeMap<InstanceId, Instance>,
+    /// All subnets of the instances' VPCs.
+    pub subnets: Vec<Subnet>,
+    /// The groups of the instances and those of the stack.
+    pub security_groups: BTreeMap<SecurityGroupId, GroupFacts>,
+    /// Every network interface that carries one of the instances' groups.
+    pub interfaces: Vec<Interface>,
+    /// All hosted zones whose name matches one of the sites' names, and those given outright.
+    pub zones: Vec<HostedZone>,
+    /// The record sets of the public zones among them.
+    pub record_sets: Vec<RecordSet>,
+    /// Names of the security policies for Application Load Balancers.
+    pub tls_policies: BTreeSet<String>,
+    /// Every object that may be one of the stack's: by recorded id, by tag, by name, or given outright.
+    pub found: Vec<Actual>,
+}
+
+/// Whose AWS it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The account.
+    pub account: AccountId,
+    /// The region.
+    pub region: Region,
+    /// The partition: `aws`, `aws-cn`, `aws-us-gov`.
+    pub partition: String,
+}
+
+/// One object in AWS that has a kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actual {
+    /// Its ARN or id; for kinds without one, what identifies it.
+    pub id: String,
+    /// Its settings, in the shape of the wanted ones.
+    pub spec: Spec,
+    /// What it supplies to others.
+    pub outputs: Outputs,
+    /// How it is.
+    pub status: Status,
+    /// All of its tags.
+    pub tags: Tags,
+}
+
+/// How an object is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "snake_case")]
+pub enum Status {
+    /// It has no life of its own.
+    Exists,
+    /// A certificate, in ACM's words (`aws-facts.md` 1.3, 1.4).
+    Certificate {
+        /// `Status`, for example `PENDING_VALIDATION` or `ISSUED`.
+        state: String,
+        /// `FailureReason`, if it failed.
+        failure_reason: Option<String>,
+        /// `Type`, for example `AMAZON_ISSUED`.
+        certificate_type: String,
+        /// ARNs of the load balancers and others that use it.
+        in_use_by: Vec<String>,
+        /// Names whose validation has not succeeded.
+        pending_names: Vec<DomainName>,
+    },
+    /// A load balancer, in ELB's words.
+    LoadBalancer {
+        /// `State.Code`: `provisioning`, `active`, `active_impaired` or `failed`.
+        state: String,
+        /// `State.Reason`.
+        reason: Option<String>,
+    },
+    /// A target, in ELB's words (`aws-facts.md` 2.4).
+    Target {
+        /// `TargetHealth.State`.
+        state: String,
+        /// `TargetHealth.Reason`.
+        reason: Option<String>,
+        /// `TargetHealth.Description`.
+        description: Option<String>,
+    },
+}
+
+/// An instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// `State.Name`: `running`, `stopped`, ...
+    pub state: String,
+    /// Its VPC.
+    pub vpc: VpcId,
+    /// Its subnet.
+    pub subnet: SubnetId,
+    /// Its availability zone.
+    pub availability_zone: String,
+    /// Public IPv4 address of the primary interface.
+    pub public_address: Option<Ipv4Addr>,
+    /// Whether that address is an Elastic IP, which stays when the instance is stopped.
+    pub elastic: bool,
+    /// IPv6 addresses of the primary interface.
+    pub ipv6_addresses: BTreeSet<Ipv6Addr>,
+    /// Private address that the load balancer connects to.
+    pub private_address: Option<Ipv4Addr>,
+    /// The primary interface, the only one that instance targets are reached on (`aws-facts.md` 2.4).
+    pub primary_interface: String,
+    /// The groups of the primary interface.
+    pub security_groups: BTreeSet<SecurityGroupId>,
+}
+
+/// A subnet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subnet {
+    /// Its id.
+    pub id: SubnetId,
+    /// Its VPC.
+    pub vpc: VpcId,
+    /// Its availability zone.
+    pub availability_zone: String,
+    /// Whether its route table, or the VPC's main one, leads to an internet gateway (`aws-facts.md` 3).
+    pub public: bool,
+    /// Addresses that are free.
+    pub free_addresses: u32,
+    /// Length of the IPv4 prefix.
+    pub prefix_length: u8,
+    /// Whether it has an IPv6 range.
+    pub has_ipv6: bool,
+    /// Whether VPC Block Public Access stands in the way.
+    pub public_access_blocked: bool,
+}
+
+/// What is known of a security group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupFacts {
+    /// Its name.
+    pub name: String,
+    /// Its VPC.
+    pub vpc: VpcId,
+    /// The account that owns it: groups of a shared VPC can be another's.
+    pub owner: AccountId,
+    /// Ingress rules by id.
+    pub ingress: BTreeMap<String, GroupRule>,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// One rule of a group with what is not part of its identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupRule {
+    /// What may pass.
+    pub rule: Rule,
+    /// Description.
+    pub description: Option<String>,
+    /// Tags.
+    pub tags: Tags,
+}
+
+/// A network interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Its id.
+    pub id: String,
+    /// Its groups.
+    pub security_groups: BTreeSet<SecurityGroupId>,
+    /// The instance it is attached to.
+    pub instance: Option<InstanceId>,
+    /// Its description.
+    pub description: String,
+}
+
+/// A hosted zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostedZone {
+    /// Its id.
+    pub id: ZoneId,
+    /// Its name.
+    pub name: DomainName,
+    /// Whether it answers inside of VPCs only.
+    pub private: bool,
+    /// The service that manages it and forbids changes (`aws-facts.md` 5.1).
+    pub linked_service: Option<String>,
+}
+
+/// A record set as Route 53 stores it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordSet {
+    /// The zone.
+    pub zone: ZoneId,
+    /// The name.
+    pub name: DomainName,
+    /// The type as DNS writes it.
+    pub record_type: String,
+    /// Time to live in seconds.
+    pub ttl: Option<u32>,
+    /// Values, sorted.
+    pub values: Vec<String>,
+    /// The target of an alias: name as stored (lower case, trailing dot), hosted zone id, evaluate target health.
+    pub alias: Option<StoredAlias>,
+    /// Set identifier of a weighted, latency, failover, geo or multivalue record.
+    pub set_identifier: Option<String>,
+    /// The traffic policy instance that made it.
+    pub traffic_policy_instance: Option<String>,
+}
+
+/// The target of an alias as Route 53 stores it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredAlias {
+    /// The DNS name as stored.
+    pub name: String,
+    /// The hosted zone id of that name.
+    pub zone: String,
+    /// Whether the health of the target decides.
+    pub evaluate_target_health: bool,
+}
+
+impl Observed {
+    /// The object with this id.
+    pub fn by_id(&self, id: &str) -> Option<&Actual> {
+        self.found.iter().find(|actual| actual.id == id)
+    }
+}

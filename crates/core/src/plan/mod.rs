@@ -1,0 +1,250 @@
+//! The plan: data that says everything that will happen, in order, and why.
+//!
+//! A plan is printed, saved and carried out by others; nothing here formats or calls. It holds every decision: who carries
+//! it out resolves references, calls, waits and records.
+
+mod condition;
+
+use serde::{Deserialize, Serialize};
+
+pub use condition::{Condition, DirectPath, Progress, SiteRequest, Through};
+
+use crate::{
+    config::StackName,
+    diff::Change,
+    resource::{Address, Spec},
+    value::Seconds,
+};
+
+/// The version of the plan's serialised form.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What will happen to one stack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of the form.
+    pub format_version: u32,
+    /// The stack.
+    pub stack: StackName,
+    /// The steps in the order of their stages; within a stage by `after`.
+    pub steps: Vec<Step>,
+    /// Resources that are as they should be.
+    pub unchanged: Vec<Address>,
+    /// What the user should know and the plan does not change.
+    pub findings: Vec<Finding>,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Number of the step in its plan, from 1.
+    pub id: StepId,
+    /// The resource.
+    pub address: Address,
+    /// What is done.
+    pub action: Action,
+    /// What differs, for the reader; the action says what is done.
+    pub changes: Vec<Change>,
+    /// When it is done.
+    pub stage: Stage,
+    /// What people notice of it.
+    pub consequence: Consequence,
+    /// Why, for the reader; nothing is decided by it.
+    pub reason: String,
+    /// Steps that have to be done before it. Steps of earlier stages always have.
+    pub after: Vec<StepId>,
+}
+
+/// Number of a step in its plan, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StepId(pub u32);
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// Makes an object.
+    Create {
+        /// Its settings, with references to what is not there yet.
+        desired: Spec,
+    },
+    /// Makes the successor of an object; the old one is retired and deleted by a later step of the plan or of a later
+    /// plan.
+    Replace {
+        /// The id of the old object.
+        retire: String,
+        /// The old object's settings.
+        observed: Spec,
+        /// Settings of the new one.
+        desired: Spec,
+    },
+    /// Changes an object in place.
+    Update {
+        /// Its id.
+        id: String,
+        /// The settings as they are: what is compared and swapped.
+        observed: Spec,
+        /// The settings as they will be.
+        desired: Spec,
+    },
+    /// Deletes an object that the state knows as retired.
+    Delete {
+        /// Its id.
+        id: String,
+        /// Its settings.
+        observed: Spec,
+    },
+    /// Records an object in the state that is already as it should be; AWS is not changed.
+    Record {
+        /// Its id.
+        id: String,
+    },
+    /// Forgets an object that the state knows and AWS does not; AWS is not changed.
+    Forget {
+        /// Its id.
+        id: String,
+    },
+    /// Waits until a condition holds.
+    Wait {
+        /// The condition.
+        condition: Condition,
+        /// How long this run waits at most.
+        deadline: Seconds,
+    },
+}
+
+/// When a step is done. Each stage is a natural place to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Builds the new path beside the old one.
+    Prepare,
+    /// Proves the new path.
+    Prove,
+    /// Moves the name.
+    Cutover,
+    /// Waits until the old address is forgotten.
+    Drain,
+    /// Closes the instance to all but the load balancer.
+    Lockdown,
+    /// Proves all of it from outside.
+    Verify,
+    /// Deletes what was replaced.
+    Cleanup,
+}
+
+impl Stage {
+    /// Every stage in order.
+    pub const ALL: [Self; 7] = [
+        Self::Prepare,
+        Self::Prove,
+        Self::Cutover,
+        Self::Drain,
+        Self::Lockdown,
+        Self::Verify,
+        Self::Cleanup,
+    ];
+
+    /// The name that is shown and written after `--until`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Prepare => "prepare",
+            Self::Prove => "prove",
+            Self::Cutover => "cutover",
+            Self::Drain => "drain",
+            Self::Lockdown => "lockdown",
+            Self::Verify => "verify",
+            Self::Cleanup => "cleanup",
+        }
+    }
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// What people notice of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consequence {
+    /// Nobody notices.
+    None,
+    /// A short disturbance is possible.
+    Brief,
+    /// Visitors notice or are moved.
+    VisitorsNotice,
+    /// Cannot simply be undone.
+    HardToUndo,
+}
+
+/// Something the user should know and the plan does not change.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Finding {
+    /// How much it matters.
+    pub severity: Severity,
+    /// What it is about: a resource's address or an AWS id.
+    pub subject: String,
+    /// What was found.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Defeats the purpose or will break something.
+    Warning,
+    /// Good to know.
+    Note,
+}
+
+/// How many resources a plan adds, changes and destroys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Objects that are made, successors included.
+    pub add: usize,
+    /// Objects that are changed in place.
+    pub change: usize,
+    /// Objects that are deleted.
+    pub destroy: usize,
+}
+
+impl Plan {
+    /// Whether nothing is left to do, in AWS or in the state.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// How many resources the plan adds, changes and destroys.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for step in &self.steps {
+            match step.action {
+                Action::Create { .. } | Action::Replace { .. } => counts.add += 1,
+                Action::Update { .. } => counts.change += 1,
+                Action::Delete { .. } => counts.destroy += 1,
+                Action::Record { .. } | Action::Forget { .. } | Action::Wait { .. } => {}
+            }
+        }
+        counts
+    }
+
+    /// The plan without the steps of stages after `stage`.
+    #[must_use]
+    pub fn until(mut self, stage: Stage) -> Self {
+        self.steps.retain(|step| step.stage <= stage);
+        self
+    }
+}
+
+impl Action {
+    /// Whether carrying it out changes something in AWS.
+    pub fn is_mutating(&self) -> bool {
+        !matches!(self, Self::Record { .. } | Self::Forget { .. } | Self::Wait { .. })
+    }
+}

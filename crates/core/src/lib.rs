@@ -10,4 +10,5 @@ pub mod naming;
 pub mod observed;
 pub mod plan;
 pub mod resource;
+pub mod state;
 pub mod value;

@@ -52,7 +52,8 @@ impl Answer {
         self.text_header(&header::LOCATION)
     }
 
-    /// Where a redirect leads, as an absolute and normalised URL; the header itself where it is no http URL.
+    /// Where a redirect leads, as an absolute and normalised URL; the header itself where it is no
+    /// http URL.
     pub fn redirect_target(&self) -> Option<String> {
         let location = self.raw_location()?;
         Some(self.url.join(&location).map_or(location, |url| url.to_string()))
@@ -74,8 +75,8 @@ impl Answer {
         String::from_utf8_lossy(&self.body_start).into_owned()
     }
 
-    /// Whether the load balancer wrote this answer itself and no target was asked or answered: an ALB signs its own
-    /// error pages and redirects with `Server: awselb/2.0`.
+    /// Whether the load balancer wrote this answer itself and no target was asked or answered: an
+    /// ALB signs its own error pages and redirects with `Server: awselb/2.0`.
     pub fn is_from_load_balancer(&self) -> bool {
         self.server().is_some_and(|server| server.starts_with("awselb/"))
     }

@@ -41,12 +41,14 @@ impl CertificateSummary {
         })
     }
 
-    /// Whether Amazon's public authority issued it, as it does for ACM: the organisation of the issuer is `Amazon`.
+    /// Whether Amazon's public authority issued it, as it does for ACM: the organisation of the
+    /// issuer is `Amazon`.
     pub fn issued_by_amazon(&self) -> bool {
         self.issuer_organization.as_deref() == Some("Amazon")
     }
 
-    /// Whether one of its names covers `host`, by the rule of RFC 6125: `*` stands for exactly one whole first label.
+    /// Whether one of its names covers `host`, by the rule of RFC 6125: `*` stands for exactly one
+    /// whole first label.
     pub fn covers(&self, host: &str) -> bool {
         let host = crate::url::normalize_host(host);
         self.names.iter().any(|name| {

@@ -44,7 +44,8 @@ pub enum Severity {
 }
 
 impl Difference {
-    /// Breaking: another class of status (2xx became 5xx) or another place to be redirected to. Minor: the rest.
+    /// Breaking: another class of status (2xx became 5xx) or another place to be redirected to.
+    /// Minor: the rest.
     pub fn severity(&self) -> Severity {
         match self {
             Self::Status { before, after, .. } if class(*before) == class(*after) => Severity::Minor,
@@ -104,8 +105,9 @@ impl fmt::Display for Difference {
     }
 }
 
-/// What a visitor would notice between two answers: status, where a redirect leads (as an absolute URL, so that `/x`
-/// and `https://host/x` are the same), media type. Bodies are not compared, they differ from one request to the next.
+/// What a visitor would notice between two answers: status, where a redirect leads (as an absolute
+/// URL, so that `/x` and `https://host/x` are the same), media type. Bodies are not compared, they
+/// differ from one request to the next.
 pub fn differences(before: &Answer, after: &Answer) -> Vec<Difference> {
     let mut found = Vec::new();
     if before.status != after.status {

@@ -316,7 +316,8 @@ impl ProbeError {
         }
     }
 
-    /// Whether no connection came about at all, as when a port is closed or a firewall stands before it.
+    /// Whether no connection came about at all, as when a port is closed or a firewall stands
+    /// before it.
     pub fn is_unreachable(&self) -> bool {
         match self {
             Self::Connect { .. } => true,
@@ -398,14 +399,10 @@ fn names(names: &[String]) -> String {
     if names.is_empty() {
         return "no name at all".to_owned();
     }
-    let mut text = names
-        .iter()
-        .take(SHOWN)
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ");
-    if names.len() > SHOWN {
-        text.push_str(&format!(" and {} more", names.len() - SHOWN));
-    }
-    text
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    let more = match names.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}", shown.join(", "))
 }

@@ -8,9 +8,9 @@ use crate::request::Request;
 impl Network {
     /// Asks and follows up to `max` redirects; the answers in order, the last one is no redirect.
     ///
-    /// A redirect to another name is asked where that name leads, unless the request counts it to the same site
-    /// ([`Request::also_here`]). Cookies are not kept. The request's timeout holds for each page. The same URL twice is
-    /// a loop (aws-facts 8.4).
+    /// A redirect to another name is asked where that name leads, unless the request counts it to
+    /// the same site ([`Request::also_here`]). Cookies are not kept. The request's timeout holds
+    /// for each page. The same URL twice is a loop (aws-facts 8.4).
     pub async fn follow(&self, request: &Request, max: usize) -> Result<Vec<Answer>, ProbeError> {
         let mut answers: Vec<Answer> = Vec::new();
         let mut request = request.clone();

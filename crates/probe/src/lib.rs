@@ -1,8 +1,9 @@
 //! Asks a web site from outside, as a visitor would: DNS, TCP, TLS and one HTTP request.
 //!
-//! A [`Network`] is how the outside is reached (which DNS server, which trusted roots, which detours); a [`Request`] is
-//! what is asked and of whom; an [`Answer`] is what came back, with the TLS session that carried it. Nothing here knows
-//! AWS: that a name belongs to a load balancer is the caller's knowledge.
+//! A [`Network`] is how the outside is reached (which DNS server, which trusted roots, which
+//! detours); a [`Request`] is what is asked and of whom; an [`Answer`] is what came back, with the
+//! TLS session that carried it. Nothing here knows AWS: that a name belongs to a load balancer is
+//! the caller's knowledge.
 //!
 //! ```no_run
 //! use reconcile_probe::{Network, NetworkOptions, Request, Scheme, TrustPolicy, differences};

@@ -27,11 +27,13 @@ use crate::request::{Request, Scheme};
 use crate::tls::{TlsSession, Trust};
 use crate::url::bracketed;
 
-/// Status line and headers may take this much; an ALB refuses more than 32 KiB from a target (aws-facts 8.4).
+/// Status line and headers may take this much; an ALB refuses more than 32 KiB from a target
+/// (aws-facts 8.4).
 const HEADER_LIMIT: usize = 64 * 1024;
 const HEADER_COUNT_LIMIT: usize = 200;
 
-/// The way to the outside: whose DNS, which trusted roots, which detours. Cheap to clone, keeps nothing between calls.
+/// The way to the outside: whose DNS, which trusted roots, which detours. Cheap to clone, keeps
+/// nothing between calls.
 #[derive(Debug, Clone)]
 pub struct Network {
     dns: Dns,
@@ -48,10 +50,12 @@ struct Deadline {
 
 impl Deadline {
     fn of(request: &Request) -> Self {
+        // Adding a boundless time to the clock would overflow.
+        let after = request.timeout.min(Duration::from_hours(24));
         Self {
             url: request.url(),
-            after: request.timeout,
-            at: Instant::now() + request.timeout,
+            after,
+            at: Instant::now() + after,
         }
     }
 
@@ -90,8 +94,9 @@ impl Network {
         })
     }
 
-    /// The addresses of a name (IPv4 first), asked for afresh; an IP address is its own answer. Never empty: a name
-    /// without addresses is [`DnsFailure::NoAddress`](crate::DnsFailure::NoAddress).
+    /// The addresses of a name (IPv4 first), asked for afresh; an IP address is its own answer.
+    /// Never empty: a name without addresses is
+    /// [`DnsFailure::NoAddress`](crate::DnsFailure::NoAddress).
     pub async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, ProbeError> {
         self.dns.addresses(name).await
     }
@@ -101,8 +106,9 @@ impl Network {
         Ok(self.records(name, RecordKind::Cname).await?.into_iter().next())
     }
 
-    /// The records of one kind in their usual notation (names in lower case without the final dot, texts unquoted);
-    /// empty when the name exists without any. A name that does not exist is an error.
+    /// The records of one kind in their usual notation (names in lower case without the final dot,
+    /// texts unquoted); empty when the name exists without any. A name that does not exist is an
+    /// error.
     pub async fn records(&self, name: &str, kind: RecordKind) -> Result<Vec<String>, ProbeError> {
         self.dns.records(name, kind).await
     }
@@ -114,7 +120,8 @@ impl Network {
         self.ask_at(request, &host, &addresses, &deadline).await
     }
 
-    /// Asks each address on its own, all at the same time: a load balancer has one node per zone, and each must answer.
+    /// Asks each address on its own, all at the same time: a load balancer has one node per zone,
+    /// and each must answer.
     pub async fn ask_each(
         &self,
         request: &Request,
@@ -311,7 +318,8 @@ impl Exchange<'_> {
     }
 }
 
-/// Reads a body up to the limit. The status came already, so that whatever happens here is part of the answer.
+/// Reads a body up to the limit. The status came already, so that whatever happens here is part of
+/// the answer.
 async fn read(mut body: Incoming, limit: usize, until: Instant) -> (Vec<u8>, BodyEnd) {
     let mut bytes = Vec::new();
     let end = loop {

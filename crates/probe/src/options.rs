@@ -9,7 +9,8 @@ use std::time::Duration;
 /// How a [`Network`](crate::Network) reaches the outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkOptions {
-    /// The DNS server that is asked; without it the system's resolver configuration (and its hosts file) is used.
+    /// The DNS server that is asked; without it the system's resolver configuration (and its hosts
+    /// file) is used.
     pub dns_server: Option<DnsServer>,
     /// A PEM file whose certificates are trusted besides the system's.
     pub ca_file: Option<PathBuf>,
@@ -30,7 +31,8 @@ impl Default for NetworkOptions {
     }
 }
 
-/// The address of a DNS server, written `ADDR`, `ADDR:PORT` or `[V6ADDR]:PORT`; the port is 53 unless given.
+/// The address of a DNS server, written `ADDR`, `ADDR:PORT` or `[V6ADDR]:PORT`; the port is 53
+/// unless given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DnsServer(pub SocketAddr);
 
@@ -73,12 +75,13 @@ impl fmt::Display for DnsServer {
     }
 }
 
-/// A detour in the syntax and with the meaning of curl's `--connect-to HOST1:PORT1:HOST2:PORT2`: who would connect to
-/// HOST1:PORT1 connects to HOST2:PORT2 instead.
+/// A detour in the syntax and with the meaning of curl's `--connect-to HOST1:PORT1:HOST2:PORT2`:
+/// who would connect to HOST1:PORT1 connects to HOST2:PORT2 instead.
 ///
-/// It changes the connection only: SNI, the name the certificate is checked against and the Host header stay. An empty
-/// HOST1 or PORT1 matches any, an empty HOST2 or PORT2 keeps the requested one; IPv6 addresses stand in brackets. Hosts
-/// are compared as text, without regard to case, and never resolved for the comparison.
+/// It changes the connection only: SNI, the name the certificate is checked against and the Host
+/// header stay. An empty HOST1 or PORT1 matches any, an empty HOST2 or PORT2 keeps the requested
+/// one; IPv6 addresses stand in brackets. Hosts are compared as text, without regard to case, and
+/// never resolved for the comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ConnectTo {
     from_host: Option<String>,
@@ -96,7 +99,8 @@ pub struct ParseConnectToError {
 }
 
 impl ConnectTo {
-    /// The host and port to connect to instead, when this detour is for `host` and `port` and changes one of them.
+    /// The host and port to connect to instead, when this detour is for `host` and `port` and
+    /// changes one of them.
     pub fn apply(&self, host: &str, port: u16) -> Option<(String, u16)> {
         let host_matches = self
             .from_host

@@ -41,21 +41,22 @@ pub enum TrustPolicy {
     /// As a browser does: a chain to a trusted root, valid now, for the name asked for.
     #[default]
     Verified,
-    /// Every certificate, as an ALB does towards its targets; whether a browser would accept it is recorded in
-    /// [`TlsSession::verified`](crate::TlsSession::verified).
+    /// Every certificate, as an ALB does towards its targets; whether a browser would accept it is
+    /// recorded in [`TlsSession::verified`](crate::TlsSession::verified).
     AnyCertificate,
 }
 
 /// One question to a web site.
 ///
-/// The name of the site (SNI, Host, certificate) and the place that is connected to are separate, so that a site can be
-/// asked at an address that DNS does not name yet. Headers sent unless overridden: `Host`, `User-Agent`, `Accept` and
-/// `Connection: close`. The method is GET.
+/// The name of the site (SNI, Host, certificate) and the place that is connected to are separate,
+/// so that a site can be asked at an address that DNS does not name yet. Headers sent unless
+/// overridden: `Host`, `User-Agent`, `Accept` and `Connection: close`. The method is GET.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// Plain or TLS.
     pub scheme: Scheme,
-    /// The site's name, for SNI, the certificate and Host; an IP address sends no SNI, as ALB health checks do.
+    /// The site's name, for SNI, the certificate and Host; an IP address sends no SNI, as ALB
+    /// health checks do.
     pub host: String,
     /// The port a visitor sees in the URL, for Host; without it `port`.
     pub site_port: Option<u16>,
@@ -80,8 +81,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// Asks for `/` at the site's own name and the scheme's port, with a verified certificate, within 15 seconds (5 for
-    /// connecting to one address), keeping 64 KiB of the body.
+    /// Asks for `/` at the site's own name and the scheme's port, with a verified certificate,
+    /// within 15 seconds (5 for connecting to one address), keeping 64 KiB of the body.
     pub fn new(scheme: Scheme, host: impl AsRef<str>) -> Self {
         let host = normalize_host(host.as_ref());
         Self {
@@ -114,8 +115,8 @@ impl Request {
         self
     }
 
-    /// Names this port in Host, whatever port is connected to: a backend on 8443 behind a listener on 443 is sent the
-    /// visitor's Host.
+    /// Names this port in Host, whatever port is connected to: a backend on 8443 behind a listener
+    /// on 443 is sent the visitor's Host.
     #[must_use]
     pub fn site_port(mut self, port: u16) -> Self {
         self.site_port = Some(port);
@@ -189,8 +190,9 @@ impl Request {
         authority(self.scheme, &self.host, self.site_port.unwrap_or(self.port))
     }
 
-    /// The request that follows a redirect to `url`. Another site is asked where its own name leads, without the extra
-    /// headers (they may hold a password) and with its certificate verified.
+    /// The request that follows a redirect to `url`. Another site is asked where its own name
+    /// leads, without the extra headers (they may hold a password) and with its certificate
+    /// verified.
     pub(crate) fn redirected(&self, url: &Url) -> Self {
         let mut next = self.clone();
         next.scheme = url.scheme;

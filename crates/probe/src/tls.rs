@@ -18,7 +18,8 @@ use crate::certificate::CertificateSummary;
 use crate::error::{NetworkError, TlsFailure};
 use crate::request::TrustPolicy;
 
-/// Chains are four certificates at most in practice; a server that sends more is not listened to for ever.
+/// Chains are four certificates at most in practice; a server that sends more is not listened to
+/// for ever.
 const CHAIN_LIMIT: usize = 10;
 
 /// What a TLS session showed.
@@ -28,8 +29,8 @@ pub struct TlsSession {
     pub version: String,
     /// The certificates the server sent, its own first; unreadable ones are left out.
     pub chain: Vec<CertificateSummary>,
-    /// Whether a browser with our trusted roots accepts this certificate for the site's name, and if not, why not.
-    /// Never an error under [`TrustPolicy::Verified`].
+    /// Whether a browser with our trusted roots accepts this certificate for the site's name, and
+    /// if not, why not. Never an error under [`TrustPolicy::Verified`].
     pub verified: Result<(), TlsFailure>,
 }
 
@@ -136,7 +137,8 @@ struct Seen {
     verdict: Option<Result<(), TlsFailure>>,
 }
 
-/// A verifier that does the real verification, keeps its outcome, and lets it decide only where the policy says so.
+/// A verifier that does the real verification, keeps its outcome, and lets it decide only where the
+/// policy says so.
 #[derive(Debug)]
 pub(crate) struct Witness {
     policy: TrustPolicy,
@@ -189,8 +191,8 @@ impl Witness {
         }
     }
 
-    /// Without verification the signature proves nothing either, and certificates too old to be understood (X.509
-    /// version 1) must not hide a site that an ALB would forward to.
+    /// Without verification the signature proves nothing either, and certificates too old to be
+    /// understood (X.509 version 1) must not hide a site that an ALB would forward to.
     fn judge_signature(
         &self,
         outcome: Result<HandshakeSignatureValid, rustls::Error>,
@@ -303,8 +305,8 @@ fn explain(error: &rustls::Error, chain: &[CertificateSummary], server_name: &Se
             expected: server_name.to_str().into_owned(),
             presented: leaf.map(|leaf| leaf.names.clone()).unwrap_or_default(),
         },
-        // A self-signed certificate that calls itself an authority is refused as a leaf before its issuer is looked
-        // for, with an error that says nothing to its owner.
+        // A self-signed certificate that calls itself an authority is refused as a leaf before its
+        // issuer is looked for, with an error that says nothing to its owner.
         _ if leaf.is_some_and(|leaf| leaf.self_signed) => TlsFailure::SelfSigned,
         CertificateError::UnknownIssuer => match chain.last() {
             Some(last) => TlsFailure::UnknownIssuer {

@@ -1,4 +1,5 @@
-//! The little of URLs that redirects need: taking a `Location` apart and resolving it against the page it came from.
+//! The little of URLs that redirects need: taking a `Location` apart and resolving it against the
+//! page it came from.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -51,8 +52,8 @@ pub(crate) fn normalize_host(host: &str) -> String {
 }
 
 impl Url {
-    /// The URL that `reference` (a `Location` header) means on this page, by RFC 3986 section 5.2; an error says what
-    /// is wrong with it.
+    /// The URL that `reference` (a `Location` header) means on this page, by RFC 3986 section 5.2;
+    /// an error says what is wrong with it.
     pub(crate) fn join(&self, reference: &str) -> Result<Self, String> {
         let reference = reference.trim().split('#').next().unwrap_or_default();
         if let Some((scheme, rest)) = split_scheme(reference) {
@@ -151,7 +152,8 @@ fn normalize_path(path: &str) -> String {
     format!("/{}{query}", kept.join("/"))
 }
 
-/// What may not stand in a request line, percent-encoded, as browsers do with raw `Location` headers.
+/// What may not stand in a request line, percent-encoded, as browsers do with raw `Location`
+/// headers.
 fn encoded(path: &str) -> String {
     use fmt::Write as _;
     let mut out = String::with_capacity(path.len());

@@ -2,3 +2,5 @@
 
 Each rule is a small function whose docstring names the fact that it enforces.
 """
+
+from . import acm  # noqa: F401

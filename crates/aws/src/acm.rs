@@ -1,0 +1,1 @@
+//! Certificates of the account: which of them may be the stack's.

@@ -1,0 +1,1 @@
+//! The kind `alias_record`.

@@ -1,0 +1,125 @@
+//! The SDK's clients and how they are set up.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_config::{AppName, BehaviorVersion, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use reconcile_core::value::{IdError, Region};
+use thiserror::Error;
+
+use crate::{
+    pacing::{self, Paced},
+    retry::Classifier,
+};
+
+/// Time to wait for a connection: long enough for a slow link, short enough to notice a wrong endpoint.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(6);
+/// Time that one attempt may take; mutating calls such as `CreateLoadBalancer` answer within seconds.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time that one call may take with all of its attempts.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(240);
+/// Attempts per call. With the backoff below the last one comes after about half a minute.
+const ATTEMPTS: u32 = 8;
+/// Upper bound of the first pause; it doubles, and jitter takes a random part of it.
+const FIRST_BACKOFF: Duration = Duration::from_millis(500);
+/// The longest pause.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(20);
+
+/// What can be chosen about the connection; everything else is the SDK's usual chain of environment, files and metadata
+/// services, `AWS_ENDPOINT_URL` among them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Options {
+    /// The region, if not left to the chain.
+    pub region: Option<Region>,
+    /// The profile of the AWS configuration files, if not left to the chain.
+    pub profile: Option<String>,
+}
+
+/// Why the SDK could not be set up.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ConnectError {
+    /// No link of the chain knows a region.
+    #[error("no region: set `region` in the configuration, AWS_REGION, or a region in the AWS profile")]
+    NoRegion,
+    /// What the chain knows is not the name of a region.
+    #[error("the region of the environment or the AWS profile cannot be used")]
+    Region(#[source] IdError),
+}
+
+/// One client per service.
+///
+/// Route 53 is given the same region as all others: it only tells the partition there, and the SDK's endpoint rules then
+/// choose the partition's single endpoint and its signing region (`aws-facts.md` 5.4).
+#[derive(Debug, Clone)]
+pub(crate) struct Clients {
+    /// Instances, subnets, security groups.
+    pub(crate) ec2: aws_sdk_ec2::Client,
+    /// Load balancers, target groups, listeners.
+    pub(crate) elb: aws_sdk_elasticloadbalancingv2::Client,
+    /// Certificates.
+    pub(crate) acm: aws_sdk_acm::Client,
+    /// Zones and records.
+    pub(crate) route53: aws_sdk_route53::Client,
+    /// The caller's identity.
+    pub(crate) sts: aws_sdk_sts::Client,
+    /// The region that calls go to.
+    pub(crate) region: Region,
+}
+
+impl Clients {
+    /// Sets the SDK up.
+    pub(crate) async fn new(options: Options) -> Result<Self, ConnectError> {
+        let http = Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build_https();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http.clone())
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(ATTEMPTS)
+                    .with_initial_backoff(FIRST_BACKOFF)
+                    .with_max_backoff(LONGEST_BACKOFF),
+            )
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(CONNECT_TIMEOUT)
+                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                    .operation_timeout(OPERATION_TIMEOUT)
+                    .build(),
+            );
+        if let Ok(name) = AppName::new("reconcile") {
+            loader = loader.app_name(name);
+        }
+        if let Some(region) = options.region {
+            loader = loader.region(aws_config::Region::new(String::from(region)));
+        }
+        if let Some(profile) = options.profile {
+            loader = loader.profile_name(profile);
+        }
+        let shared = loader.load().await;
+        let region = shared.region().ok_or(ConnectError::NoRegion)?;
+        let region: Region = region.as_ref().parse().map_err(ConnectError::Region)?;
+
+        macro_rules! client {
+            ($sdk:ident, $pacer:ident) => {
+                $sdk::Client::from_conf(
+                    $sdk::config::Builder::from(&shared)
+                        .http_client(Paced::new(http.clone(), Arc::new(pacing::$pacer())))
+                        .retry_classifier(Classifier)
+                        .build(),
+                )
+            };
+        }
+        Ok(Self {
+            ec2: client!(aws_sdk_ec2, ec2),
+            elb: client!(aws_sdk_elasticloadbalancingv2, elb),
+            acm: client!(aws_sdk_acm, acm),
+            route53: client!(aws_sdk_route53, route53),
+            sts: client!(aws_sdk_sts, sts),
+            region,
+        })
+    }
+}

@@ -1,0 +1,455 @@
+//! What a failed call means: the SDK's errors in the engine's words.
+//!
+//! Codes are matched as text, because services send codes that their models do not list (`aws-facts.md` 4.1, 7.2).
+
+use std::{error::Error, future::Future};
+
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_types::request_id::RequestId;
+use reconcile_core::resource::Unresolved;
+use reconcile_engine::{CloudError, ErrorKind};
+
+/// Awaits one call to AWS and translates its error. `operation` is the service and the call, for example
+/// `elbv2 CreateListener`.
+pub(crate) async fn call<T, E>(
+    operation: &str,
+    future: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+) -> Result<T, CloudError>
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    tracing::debug!(operation, "calling");
+    future.await.map_err(|error| {
+        let error = translate(operation, &error);
+        tracing::debug!(
+            operation,
+            code = error.code,
+            request_id = error.request_id,
+            "refused: {}",
+            error.message
+        );
+        error
+    })
+}
+
+/// The SDK's error in the engine's words.
+pub(crate) fn translate<E>(operation: &str, error: &SdkError<E, HttpResponse>) -> CloudError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let meta = error.meta();
+    let response = error.raw_response();
+    let status = response.map(|response| response.status().as_u16());
+    let request_id = meta
+        .request_id()
+        .or_else(|| {
+            let headers = response?.headers();
+            headers
+                .get("x-amzn-requestid")
+                .or_else(|| headers.get("x-amz-request-id"))
+        })
+        .map(str::to_owned);
+    let code = meta.code().map(str::to_owned);
+    let (kind, message, remedy) = match error {
+        SdkError::ServiceError(_) => {
+            let kind = kind_of(code.as_deref().unwrap_or_default(), status);
+            let message = match (meta.message(), status) {
+                (Some(message), _) if !message.is_empty() => message.to_owned(),
+                (_, Some(status)) => format!("AWS answered with HTTP status {status} and no message"),
+                (_, None) => "AWS gave no message".to_owned(),
+            };
+            let remedy = remedy_of(operation, kind, code.as_deref().unwrap_or_default(), &message);
+            (kind, message, remedy)
+        }
+        SdkError::ResponseError(_) => match status {
+            Some(status) if status >= 500 => (
+                ErrorKind::Unavailable,
+                format!("AWS answered with HTTP status {status}"),
+                None,
+            ),
+            _ => (
+                ErrorKind::Unexpected,
+                format!("the answer cannot be read: {}", chain(error)),
+                None,
+            ),
+        },
+        SdkError::TimeoutError(_) => (
+            ErrorKind::Unavailable,
+            "no answer in time".to_owned(),
+            Some("run again: what the call did, if anything, is found then".to_owned()),
+        ),
+        _ => unanswered(&chain(error)),
+    };
+    CloudError {
+        operation: operation.to_owned(),
+        kind,
+        code,
+        message,
+        request_id,
+        remedy,
+    }
+}
+
+/// A call that never reached AWS: no credentials, or no connection.
+fn unanswered(chain: &str) -> (ErrorKind, String, Option<String>) {
+    let lower = chain.to_ascii_lowercase();
+    if lower.contains("credential") || lower.contains("sso") || lower.contains("profile") {
+        (
+            ErrorKind::Denied,
+            chain.to_owned(),
+            Some(
+                "give credentials: a profile (`profile` in the configuration or AWS_PROFILE), AWS_ACCESS_KEY_ID and \
+                 AWS_SECRET_ACCESS_KEY, or `aws sso login`"
+                    .to_owned(),
+            ),
+        )
+    } else {
+        (
+            ErrorKind::Unavailable,
+            chain.to_owned(),
+            Some("check the network, the region, and AWS_ENDPOINT_URL if it is set".to_owned()),
+        )
+    }
+}
+
+/// The messages of an error and its sources, without the SDK's outermost and without repetitions.
+fn chain(error: &dyn Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut next = error.source().or(Some(error));
+    while let Some(error) = next {
+        let text = error.to_string();
+        if !text.is_empty() && !parts.iter().any(|part| part.contains(&text)) {
+            parts.push(text);
+        }
+        next = error.source();
+    }
+    parts.join(": ")
+}
+
+/// What sort of failure a code stands for (`aws-facts.md` 7.2 and the sections of the services).
+fn kind_of(code: &str, status: Option<u16>) -> ErrorKind {
+    const THROTTLES: [&str; 7] = [
+        "Throttling",
+        "Throttled",
+        "TooManyRequests",
+        "RequestLimitExceeded",
+        "BandwidthLimitExceeded",
+        "SlowDown",
+        "EC2ThrottledException",
+    ];
+    const OUTAGES: [&str; 8] = [
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "InternalError",
+        "InternalFailure",
+        "HealthUnavailable",
+        "InsufficientCapacity",
+        "RequestInProgressException",
+    ];
+    let starts = |prefix: &str| code.starts_with(prefix);
+    let ends = |suffix: &str| code.ends_with(suffix);
+    if THROTTLES.iter().any(|throttle| starts(throttle)) || ends("Throttled") || OUTAGES.contains(&code) {
+        ErrorKind::Unavailable
+    } else if starts("AccessDenied") || code == "UnauthorizedOperation" || is_credential_code(code) {
+        ErrorKind::Denied
+    } else if ends("LimitExceeded") || ends("LimitExceededException") || ends("LimitsExceeded") || starts("TooMany") {
+        ErrorKind::Quota
+    } else if starts("ResourceInUse") || code == "DependencyViolation" || ends(".InUse") {
+        ErrorKind::InUse
+    } else if code == "InvalidChangeBatch"
+        || code == "PriorRequestNotComplete"
+        || code == "ConflictException"
+        || starts("Duplicate")
+        || ends(".Duplicate")
+    {
+        ErrorKind::Conflict
+    } else if ends("NotFound") || ends("NotFoundException") || starts("NoSuch") {
+        ErrorKind::NotFound
+    } else if status.is_some_and(|status| status >= 500) {
+        ErrorKind::Unavailable
+    } else {
+        ErrorKind::Refused
+    }
+}
+
+/// Whether a code says that the credentials themselves are no good.
+fn is_credential_code(code: &str) -> bool {
+    const CODES: [&str; 13] = [
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "OptInRequired",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    ];
+    CODES.contains(&code)
+}
+
+/// What to do about a refusal, where more can be said than AWS's message does.
+fn remedy_of(operation: &str, kind: ErrorKind, code: &str, message: &str) -> Option<String> {
+    // The first load balancer of an account makes a role for the service (`aws-facts.md` 3).
+    if message.contains("CreateServiceLinkedRole") || message.contains("service linked role") {
+        return Some(
+            "the account has no role for Elastic Load Balancing yet: allow iam:CreateServiceLinkedRole for \
+             elasticloadbalancing.amazonaws.com, or run once as an administrator `aws iam create-service-linked-role \
+             --aws-service-name elasticloadbalancing.amazonaws.com`"
+                .to_owned(),
+        );
+    }
+    let text = match code {
+        "ExpiredToken" | "ExpiredTokenException" => {
+            "the credentials have expired: sign in again (`aws sso login`) and run again"
+        }
+        "RequestExpired" | "SignatureDoesNotMatch" | "InvalidSignatureException" => {
+            "check this computer's clock, and the secret access key"
+        }
+        "OptInRequired" => "enable the region or the service in the account",
+        _ if is_credential_code(code) => "check the credentials: AWS does not know them",
+        // AWS names the certificate's shape although it is just not issued yet (`aws-facts.md` 4.1).
+        "UnsupportedCertificate" => {
+            "a certificate is refused with this message until it is ISSUED; check its status, and that its key is RSA \
+             2048 or an elliptic curve"
+        }
+        "CertificateNotFound" => "the certificate has to be in the load balancer's region and account",
+        "SSLPolicyNotFound" => "choose one of the policies that `aws elbv2 describe-ssl-policies` lists",
+        "InvalidSubnet" => "each subnet needs a /27 or larger with at least 8 free addresses",
+        "AvailabilityZoneNotSupported" => {
+            "choose a subnet in another availability zone: this one cannot hold load balancers"
+        }
+        "OperationNotPermitted" if message.to_ascii_lowercase().contains("delet") => {
+            "turn deletion protection off first"
+        }
+        "InvalidTarget" => {
+            "the instance has to be running and in the target group's VPC: start it, wait a moment, run again"
+        }
+        "InvalidConfigurationRequest" if message.contains("bucket") => {
+            "the bucket of access logs has to be in the load balancer's region and to let the service write"
+        }
+        _ => return remedy_of_kind(operation, kind, message),
+    };
+    Some(text.to_owned())
+}
+
+/// What to do about a sort of refusal.
+fn remedy_of_kind(operation: &str, kind: ErrorKind, message: &str) -> Option<String> {
+    match kind {
+        ErrorKind::Denied => Some(format!(
+            "allow `{}` in the policy of the caller",
+            missing_action(operation, message)
+        )),
+        ErrorKind::Quota => Some("ask for more in Service Quotas, or delete what is not needed any more".to_owned()),
+        ErrorKind::Unavailable => Some("run again in a moment".to_owned()),
+        ErrorKind::InUse => Some("run again when it is free".to_owned()),
+        _ => None,
+    }
+}
+
+/// The permission that a denial is about: the one that the message names (tagging on creation needs another than the
+/// call, `aws-facts.md` 10), else the call's own.
+fn missing_action(operation: &str, message: &str) -> String {
+    if let Some((_, rest)) = message.split_once("not authorized to perform: ") {
+        let action: String = rest
+            .chars()
+            .take_while(|letter| letter.is_ascii_alphanumeric() || *letter == ':' || *letter == '-')
+            .collect();
+        if action.contains(':') {
+            return action;
+        }
+    }
+    let (service, call) = operation.split_once(' ').unwrap_or(("*", operation));
+    let service = if service == "elbv2" {
+        "elasticloadbalancing"
+    } else {
+        service
+    };
+    format!("{service}:{call}")
+}
+
+/// An answer that makes no sense.
+pub(crate) fn unexpected(operation: &str, message: impl Into<String>) -> CloudError {
+    CloudError {
+        operation: operation.to_owned(),
+        kind: ErrorKind::Unexpected,
+        code: None,
+        message: message.into(),
+        request_id: None,
+        remedy: None,
+    }
+}
+
+/// A failure of our own making or finding, which no call of AWS reported.
+pub(crate) fn failure(
+    operation: &str,
+    kind: ErrorKind,
+    message: impl Into<String>,
+    remedy: impl Into<String>,
+) -> CloudError {
+    CloudError {
+        kind,
+        remedy: Some(remedy.into()),
+        ..unexpected(operation, message)
+    }
+}
+
+/// A reference that should have been resolved by now.
+pub(crate) fn unresolved(operation: &str, error: &Unresolved) -> CloudError {
+    unexpected(operation, error.to_string())
+}
+
+/// What is asked of an error again and again.
+pub(crate) trait CloudErrorExt {
+    /// Whether AWS's code is one of these.
+    fn is_code(&self, codes: &[&str]) -> bool;
+}
+
+impl CloudErrorExt for CloudError {
+    fn is_code(&self, codes: &[&str]) -> bool {
+        self.code.as_deref().is_some_and(|code| codes.contains(&code))
+    }
+}
+
+/// Turns "there is no such object" into `None`.
+pub(crate) trait OrMissing<T> {
+    /// The answer, or `None` if the object does not exist.
+    fn or_missing(self) -> Result<Option<T>, CloudError>;
+}
+
+impl<T> OrMissing<T> for Result<T, CloudError> {
+    fn or_missing(self) -> Result<Option<T>, CloudError> {
+        match self {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_elasticloadbalancingv2::{error::ErrorMetadata, operation::create_listener::CreateListenerError};
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+
+    use super::*;
+
+    fn refused(status: u16, code: &str, message: &str) -> CloudError {
+        let meta = ErrorMetadata::builder().code(code).message(message).build();
+        let mut response = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::empty());
+        response.headers_mut().insert("x-amzn-requestid", "r-1");
+        let error = SdkError::service_error(CreateListenerError::generic(meta), response);
+        translate("elbv2 CreateListener", &error)
+    }
+
+    #[test]
+    fn codes_fall_into_kinds() {
+        for (kind, codes) in [
+            (
+                ErrorKind::NotFound,
+                &[
+                    "LoadBalancerNotFound",
+                    "InvalidGroup.NotFound",
+                    "ResourceNotFoundException",
+                    "NoSuchHostedZone",
+                    "NoSuchChange",
+                    "InvalidSecurityGroupRuleId.NotFound",
+                ][..],
+            ),
+            (
+                ErrorKind::Conflict,
+                &[
+                    "InvalidChangeBatch",
+                    "DuplicateListener",
+                    "InvalidGroup.Duplicate",
+                    "InvalidPermission.Duplicate",
+                    "PriorRequestNotComplete",
+                ],
+            ),
+            (
+                ErrorKind::InUse,
+                &["ResourceInUse", "ResourceInUseException", "DependencyViolation"],
+            ),
+            (
+                ErrorKind::Denied,
+                &[
+                    "AccessDenied",
+                    "AccessDeniedException",
+                    "UnauthorizedOperation",
+                    "ExpiredToken",
+                    "InvalidClientTokenId",
+                ],
+            ),
+            (
+                ErrorKind::Quota,
+                &[
+                    "LimitExceededException",
+                    "TooManyTargetGroups",
+                    "RulesPerSecurityGroupLimitExceeded",
+                    "LimitsExceeded",
+                ],
+            ),
+            (
+                ErrorKind::Refused,
+                &[
+                    "ValidationError",
+                    "UnsupportedCertificate",
+                    "InvalidInstanceID.Malformed",
+                ],
+            ),
+            (
+                ErrorKind::Unavailable,
+                &[
+                    "Throttling",
+                    "ThrottlingException",
+                    "TooManyRequestsException",
+                    "RequestLimitExceeded",
+                    "ServiceUnavailable",
+                ],
+            ),
+        ] {
+            for code in codes {
+                assert_eq!(refused(400, code, "why").kind, kind, "{code}");
+            }
+        }
+        assert_eq!(refused(503, "SomethingNew", "why").kind, ErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn an_error_names_call_code_message_and_request() {
+        let error = refused(400, "SSLPolicyNotFound", "no policy `x`");
+        assert_eq!(
+            error.to_string(),
+            "elbv2 CreateListener: no policy `x` (SSLPolicyNotFound)"
+        );
+        assert_eq!(error.request_id.as_deref(), Some("r-1"));
+        assert!(error.remedy.unwrap().contains("describe-ssl-policies"));
+    }
+
+    #[test]
+    fn a_denial_names_the_missing_permission() {
+        let remedy = |message: &str| refused(403, "AccessDenied", message).remedy.unwrap();
+        assert!(remedy("no").contains("`elasticloadbalancing:CreateListener`"));
+        let text =
+            "User: arn:aws:iam::1:user/u is not authorized to perform: elasticloadbalancing:AddTags on resource: x";
+        assert!(remedy(text).contains("`elasticloadbalancing:AddTags`"));
+        assert!(remedy("needs iam:CreateServiceLinkedRole").contains("create-service-linked-role"));
+    }
+
+    #[test]
+    fn what_never_reached_aws_is_told_apart() {
+        let (kind, _, remedy) = unanswered("other: the credential provider was not enabled");
+        assert_eq!(kind, ErrorKind::Denied);
+        assert!(remedy.unwrap().contains("AWS_PROFILE"));
+        let (kind, message, remedy) = unanswered("io error: tcp connect error: Connection refused (os error 111)");
+        assert_eq!(kind, ErrorKind::Unavailable);
+        assert!(message.contains("Connection refused") && remedy.unwrap().contains("AWS_ENDPOINT_URL"));
+    }
+}

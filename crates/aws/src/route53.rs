@@ -1,0 +1,1 @@
+//! Hosted zones, record sets and changes.

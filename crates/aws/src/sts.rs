@@ -1,0 +1,1 @@
+//! Whose AWS it is.

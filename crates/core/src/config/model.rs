@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::value::{
-    CanonicalCidr, CertificateArn, DomainName, InstanceId, Region, Seconds, SubnetId, ZoneId,
-};
+use crate::value::{CanonicalCidr, CertificateArn, DomainName, InstanceId, Region, Seconds, SubnetId, ZoneId};
 
 /// What a person asked for: one stack of one or more sites behind one load balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]

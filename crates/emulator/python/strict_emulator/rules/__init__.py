@@ -3,4 +3,14 @@
 Each rule is a small function whose docstring names the fact that it enforces.
 """
 
-from . import acm  # noqa: F401
+from . import (  # noqa: F401
+    acm,
+    elbv2_attributes,
+    elbv2_interfaces,
+    elbv2_listeners,
+    elbv2_load_balancers,
+    elbv2_target_groups,
+    elbv2_targets,
+    route53,
+    route53_changes,
+)

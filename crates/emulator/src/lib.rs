@@ -5,6 +5,7 @@
 //! `AWS_ENDPOINT_URL`, `--dns-server`, `--ca-file` and `--connect-to`.
 
 mod control;
+mod data_plane;
 mod environment;
 mod error;
 mod http1;
@@ -12,6 +13,7 @@ pub mod model;
 mod server;
 
 pub use control::{CertificateFailure, Control, Fault, FaultKind, HealthStep, LoggedRequest, Settings};
+pub use data_plane::{CertificateIssuer, DataPlane, DataPlaneOptions, ForceHttps, Route, WebServer};
 pub use environment::PythonEnvironment;
 pub use error::Error;
 pub use server::{Emulator, Options};

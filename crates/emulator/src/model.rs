@@ -2,6 +2,7 @@
 //!
 //! Missing lists are empty and unknown fields are ignored, so that the two sides can grow apart a little.
 
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use serde::Deserialize;
@@ -89,6 +90,8 @@ pub struct LoadBalancer {
     pub security_groups: Vec<String>,
     /// Its listeners.
     pub listeners: Vec<Listener>,
+    /// Its attributes, for example `idle_timeout.timeout_seconds`.
+    pub attributes: HashMap<String, String>,
 }
 
 /// A listener of a load balancer.

@@ -110,8 +110,8 @@ fn site<'d>(name: &str, mut reader: Reader<'d>, surroundings: &Surroundings<'d>)
         let mut names = surroundings.names.borrow_mut();
         names.push((domain.clone(), shown(name), entry.clone()));
     };
+    let requested = reader.take("certificate").is_none();
     let certificate = certificate(&mut reader, surroundings);
-    let requested = matches!(certificate, Ok(CertificateSource::Requested { .. }));
     let domain = reader.required("domain", "\"www.example.com\"", |entry| {
         let domain = checks::domain(entry)?;
         remember(&domain, entry);
@@ -129,22 +129,29 @@ fn site<'d>(name: &str, mut reader: Reader<'d>, surroundings: &Surroundings<'d>)
         Ok(domain)
     });
     let aliases = reader.or("aliases", BTreeSet::new(), |entry| {
-        let aliases = each(&entry.list("\"example.com\"")?, |entry| {
-            let alias = checks::domain(entry)?;
-            remember(&alias, entry);
-            Ok(alias)
-        })?;
-        let count = aliases.len() + 1;
-        if requested && count > defaults::MAX_CERTIFICATE_NAMES {
-            return Err(entry.invalid(
+        let list = entry.list("\"example.com\"")?;
+        let count = list.len() + 1;
+        let few = if requested && count > defaults::MAX_CERTIFICATE_NAMES {
+            Err(entry.invalid(
                 format!(
                     "a certificate carries at most {} names, these are {count} with the domain",
                     defaults::MAX_CERTIFICATE_NAMES
                 ),
                 "cover several by one wildcard such as `*.example.com`, or name an existing `certificate`",
-            ));
-        }
-        Ok(aliases.into_iter().collect())
+            ))
+        } else {
+            Ok(())
+        };
+        let aliases: Vec<Checked<DomainName>> = list
+            .iter()
+            .map(|entry| {
+                let alias = checks::domain(entry)?;
+                remember(&alias, entry);
+                Ok(alias)
+            })
+            .collect();
+        few?;
+        aliases.into_iter().collect()
     });
     let instances = instances(&mut reader);
     let zone = reader.optional("zone", |entry| {
@@ -323,12 +330,6 @@ fn health(reader: &mut Reader<'_>, backend_protocol: Checked<Protocol>) -> Check
         healthy: healthy?,
         unhealthy: unhealthy?,
     })
-}
-
-/// What `read` makes of each element; all are read before the first error counts.
-pub(super) fn each<'d, T>(list: &[Entry<'d>], mut read: impl FnMut(&Entry<'d>) -> Checked<T>) -> Checked<Vec<T>> {
-    let values: Vec<Checked<T>> = list.iter().map(&mut read).collect();
-    values.into_iter().collect()
 }
 
 /// What `read` makes of each element, no two of which may be the same.

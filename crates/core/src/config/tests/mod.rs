@@ -2,6 +2,7 @@
 
 mod example;
 mod refused;
+mod refused_top;
 mod rendered;
 mod robust;
 

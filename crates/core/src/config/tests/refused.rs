@@ -3,7 +3,7 @@
 use super::*;
 
 /// Checks that a file is refused at each `(key, marked text, part of the message)` and nowhere else.
-fn refused(text: &str, expected: &[(&str, &str, &str)]) {
+pub(super) fn refused(text: &str, expected: &[(&str, &str, &str)]) {
     let errors = errors(text);
     let shown = render(&errors);
     assert_eq!(errors.iter().count(), expected.len(), "{text}\n{shown}");
@@ -386,95 +386,6 @@ fn settings_of_the_run() {
 }
 
 #[test]
-fn settings_at_the_top() {
-    let long = format!("\"{}\"", "a".repeat(33));
-    for (line, key, marked, message) in [
-        ("name = \"My Site\"", "name", "\"My Site\"", "lower-case letters"),
-        ("name = \"-a\"", "name", "\"-a\"", "inner hyphens"),
-        ("name = \"../x\"", "name", "\"../x\"", "lower-case letters"),
-        ("name = \"\"", "name", "\"\"", "1 to 32 characters"),
-        (
-            &format!("name = {long}"),
-            "name",
-            &long,
-            "1 to 32 characters, `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa` has 33",
-        ),
-        (
-            "name = \"internal-web\"",
-            "name",
-            "\"internal-web\"",
-            "AWS keeps such load balancer names",
-        ),
-        ("profile = \"\"", "profile", "\"\"", "is empty"),
-        (
-            "profile = \"a\\u001bb\"",
-            "profile",
-            "\"a\\u001bb\"",
-            "control character `\\u{1b}`",
-        ),
-        ("load_balancer = 5", "load_balancer", "5", "has to be a table"),
-    ] {
-        refused(&format!("{line}\n{SMALLEST}"), &[(key, marked, message)]);
-    }
-    refused(
-        "region = \"Tokyo\"\nsite = 1",
-        &[
-            ("region", "\"Tokyo\"", "is not a region"),
-            ("site", "1", "has to be a table"),
-        ],
-    );
-    refused(
-        "[[site]]\ndomain = \"www.example.com\"",
-        &[("site", "[[site]]", "has to be a table, found a list")],
-    );
-    let site = SMALLEST.replace("site.www", "site.Web_1");
-    refused(&site, &[("site.Web_1", "Web_1", "lower-case letters")]);
-}
-
-#[test]
-fn tags_that_aws_would_refuse() {
-    let (long_key, long_value) = ("k".repeat(129), "v".repeat(257));
-    for (tag, key, marked, message) in [
-        ("\"aws:x\" = \"y\"", "aws:x", "\"aws:x\"", "`aws:` are kept by AWS"),
-        ("\"AWS:x\" = \"y\"", "AWS:x", "\"AWS:x\"", "`aws:` are kept by AWS"),
-        (
-            "\"reconcile:stack\" = \"y\"",
-            "reconcile:stack",
-            "\"reconcile:stack\"",
-            "kept by this tool",
-        ),
-        (
-            &format!("{long_key} = \"y\""),
-            &long_key,
-            &long_key,
-            "1 to 128 characters, this one has 129",
-        ),
-        (
-            &format!("k = \"{long_value}\""),
-            "k",
-            &format!("\"{long_value}\""),
-            "at most 256 characters",
-        ),
-        ("\"\" = \"y\"", "", "\"\"", "1 to 128 characters"),
-        ("\"a*b\" = \"y\"", "a*b", "\"a*b\"", "cannot hold `*`"),
-        ("k = \"<b>\"", "k", "\"<b>\"", "cannot hold `<`"),
-        ("cost-center = 1234", "cost-center", "1234", "has to be text"),
-    ] {
-        let text = format!("tags = {{ {tag} }}\n{SMALLEST}");
-        refused(&text, &[(&format!("tags.{key}"), marked, message)]);
-    }
-    let tags = |count: usize| -> String {
-        let tags: Vec<String> = (0..count).map(|number| format!("t{number} = \"\"")).collect();
-        format!("{{ {} }}", tags.join(", "))
-    };
-    read(&format!("tags = {}\n{SMALLEST}", tags(40)));
-    refused(
-        &format!("tags = {}\n{SMALLEST}", tags(41)),
-        &[("tags", &tags(41), "at most 40 tags")],
-    );
-}
-
-#[test]
 fn unknown_keys_in_every_table() {
     for table in [
         "",
@@ -497,6 +408,23 @@ fn unknown_keys_in_every_table() {
         };
         refused(&text, &[(&format!("{table}colour"), "colour", "unknown key `colour`")]);
     }
+}
+
+#[test]
+fn one_mistake_does_not_hide_another() {
+    let long = format!("{}.example.com", "a".repeat(53));
+    let aliases: Vec<String> = (0..9).map(|number| format!("\"a{number}.example.com\"")).collect();
+    let aliases = format!("[{}, \"x\"]", aliases.join(", "));
+    let text = with_site(&format!("aliases = {aliases}\nkey_algorithm = \"RSA\"")).replace("www.example.com", &long);
+    refused(
+        &text,
+        &[
+            ("site.www.domain", &format!("\"{long}\""), "at most 64 octets"),
+            ("site.www.aliases", &aliases, "at most 10 names, these are 11"),
+            ("site.www.aliases", "\"x\"", "has no dot"),
+            ("site.www.key_algorithm", "\"RSA\"", "has to be"),
+        ],
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ pub mod explain;
 pub mod naming;
 pub mod observed;
 pub mod plan;
+pub mod planner;
 pub mod resource;
 pub mod state;
 pub mod value;

@@ -1,0 +1,432 @@
+//! What happens to each resource: nothing, or it is made, changed, replaced, deleted, recorded or forgotten.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{
+    Refusal, Refused,
+    desired::{Desired, closed, closure_address, record_address},
+    foundation::is_shared,
+    matching, names,
+};
+use crate::{
+    config::{Config, defaults},
+    diff::{self, Change},
+    naming,
+    observed::{Actual, Observed, Status},
+    resource::{Address, Kind, Output, Outputs, PortClosure, Ref, Rule, Spec},
+    state::State,
+    value::{InstanceId, Seconds, SecurityGroupId},
+};
+
+/// How long an object that was just made may be unknown to AWS's reads (`aws-facts.md` 7.1).
+const FRESH: Seconds = Seconds::new(120);
+
+/// What happens to one resource.
+#[derive(Debug)]
+pub(super) struct Item {
+    /// The object, if there is one.
+    pub(super) actual: Option<Actual>,
+    /// What is wanted, resolved as far as can be; `None` for what is no longer wanted.
+    pub(super) desired: Option<Spec>,
+    /// What happens.
+    pub(super) decision: Decision,
+    /// What differs.
+    pub(super) changes: Vec<Change>,
+    /// Why.
+    pub(super) reason: String,
+}
+
+/// What happens to a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    Create,
+    Replace,
+    Update,
+    Record,
+    Unchanged,
+    Delete,
+    Forget,
+}
+
+/// What happens to every resource.
+#[derive(Debug)]
+pub(super) struct Decided {
+    items: BTreeMap<Address, Item>,
+    /// Ids in the state of objects that AWS no longer has, of resources that are not wanted.
+    pub(super) forgotten: BTreeMap<Address, String>,
+}
+
+impl Decided {
+    pub(super) fn get(&self, address: &Address) -> Option<&Item> {
+        self.items.get(address)
+    }
+
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (&Address, &Item)> {
+        self.items.iter()
+    }
+
+    pub(super) fn unchanged(&self) -> impl Iterator<Item = &Address> {
+        self.items
+            .iter()
+            .filter(|(_, item)| item.decision == Decision::Unchanged)
+            .map(|(address, _)| address)
+    }
+
+    /// Whether the resource is made new, so that others have to wait for it.
+    pub(super) fn is_new(&self, address: &Address) -> bool {
+        self.get(address)
+            .is_some_and(|item| matches!(item.decision, Decision::Create | Decision::Replace))
+    }
+
+    /// Whether AWS is changed at all at this address.
+    pub(super) fn is_changed(&self, address: &Address) -> bool {
+        self.get(address).is_some_and(|item| {
+            matches!(
+                item.decision,
+                Decision::Create | Decision::Replace | Decision::Update | Decision::Delete
+            )
+        })
+    }
+
+    fn resolve(&self, reference: &mut Ref) {
+        if let Ref::Of(address, output) = &*reference
+            && let Some(item) = self.get(address)
+            && matches!(item.decision, Decision::Update | Decision::Record | Decision::Unchanged)
+            && let Some(actual) = &item.actual
+        {
+            let value = match output {
+                Output::Id => Some(&actual.id),
+                other => actual.outputs.get(other),
+            };
+            if let Some(value) = value {
+                *reference = Ref::Known(value.clone());
+            }
+        }
+    }
+}
+
+/// Decides, or refuses with every reason at once.
+pub(super) fn decide(
+    config: &Config,
+    observed: &Observed,
+    state: &State,
+    desired: Desired,
+    now: Timestamp,
+) -> Result<Decided, Refused> {
+    let mut decided = Decided {
+        items: BTreeMap::new(),
+        forgotten: BTreeMap::new(),
+    };
+    let mut refusals = Vec::new();
+    // In the order of addresses: a resource refers only to kinds above its own, whose fate is known by then.
+    for (address, mut spec) in desired {
+        for reference in spec.references_mut() {
+            decided.resolve(reference);
+        }
+        let actual = matching::find(config, observed, state, &address, &spec);
+        if actual.is_none()
+            && let Some(stranger) = matching::stranger(observed, &spec)
+        {
+            refusals.push(Refusal::new(
+                address.to_string(),
+                format!(
+                    "`{}` has the name that this resource would get, and does not carry the stack's tags",
+                    stranger.id
+                ),
+                format!(
+                    "if it is this stack's, tag it with `{}` = `{}` and `{}` = `{address}`; else choose another `name`",
+                    naming::STACK_TAG,
+                    config.name,
+                    naming::RESOURCE_TAG
+                ),
+            ));
+            continue;
+        }
+        refuse_unknown_yet(state, &address, actual.as_ref(), now, &mut refusals);
+        if let Spec::AliasRecord(wanted) = &spec
+            && let Some((site_name, site)) = names::site_of(config, &wanted.name)
+        {
+            refusals.extend(names::irregular(observed, site_name, &wanted.zone, &wanted.name));
+            if state.id(&address).is_none()
+                && let Some(Actual {
+                    spec: Spec::AliasRecord(standing),
+                    ..
+                }) = &actual
+                && !diff::changes(&Spec::AliasRecord(standing.clone()), &spec).is_empty()
+            {
+                refusals.extend(names::foreign(site_name, site, observed, standing));
+            }
+        }
+        let item = compare(state, &address, actual, spec);
+        decided.items.insert(address, item);
+    }
+    surplus(observed, state, &mut decided);
+    refuse_live_replacements(config, &decided, &mut refusals);
+    close_ports(config, observed, &mut decided);
+    if refusals.is_empty() {
+        Ok(decided)
+    } else {
+        refusals.sort();
+        refusals.dedup();
+        Err(Refused { refusals })
+    }
+}
+
+fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Spec) -> Item {
+    let Some(actual) = actual else {
+        let reason = if state.id(address).is_some() {
+            "it is gone from AWS"
+        } else {
+            "it does not exist yet"
+        };
+        return Item {
+            actual: None,
+            changes: diff::creation(&desired),
+            desired: Some(desired),
+            decision: Decision::Create,
+            reason: reason.to_owned(),
+        };
+    };
+    let changes = diff::changes(&actual.spec, &desired);
+    let dead = match &actual.status {
+        Status::Certificate {
+            state, failure_reason, ..
+        } if !matches!(state.as_str(), "ISSUED" | "PENDING_VALIDATION") => Some(match failure_reason {
+            Some(reason) => format!("the certificate is {state}: {reason}"),
+            None => format!("the certificate is {state}"),
+        }),
+        _ => None,
+    };
+    let forcing: Vec<&str> = changes
+        .iter()
+        .filter(|change| change.forces_replacement)
+        .map(|change| change.path.as_str())
+        .collect();
+    let (decision, reason) = if let Some(dead) = dead {
+        (Decision::Replace, dead)
+    } else if !forcing.is_empty() {
+        (
+            Decision::Replace,
+            format!("AWS cannot change {} in place", forcing.join(", ")),
+        )
+    } else if !changes.is_empty() {
+        (Decision::Update, "it differs from the configuration".to_owned())
+    } else if state.id(address) != Some(actual.id.as_str()) {
+        (
+            Decision::Record,
+            "it is as it should be, and the state does not know it".to_owned(),
+        )
+    } else {
+        (Decision::Unchanged, String::new())
+    };
+    Item {
+        actual: Some(actual),
+        desired: Some(desired),
+        decision,
+        changes,
+        reason,
+    }
+}
+
+/// An object that the state recorded a moment ago and AWS does not show yet must not be made again.
+fn refuse_unknown_yet(
+    state: &State,
+    address: &Address,
+    actual: Option<&Actual>,
+    now: Timestamp,
+    refusals: &mut Vec<Refusal>,
+) {
+    if actual.is_none()
+        && address.kind().has_id()
+        && let Some(entry) = state.resources.get(address)
+        && entry
+            .recorded_at
+            .checked_add(FRESH.duration())
+            .is_ok_and(|until| now < until)
+    {
+        refusals.push(Refusal::new(
+            address.to_string(),
+            format!(
+                "`{}` was recorded at {:.0} and AWS does not show it yet",
+                entry.id, entry.recorded_at
+            ),
+            "run again in two minutes: if it is really gone, it is made again then",
+        ));
+    }
+}
+
+/// A load balancer, its group or a target group that visitors use cannot be replaced without their noticing.
+fn refuse_live_replacements(config: &Config, decided: &Decided, refusals: &mut Vec<Refusal>) {
+    let live = config.sites.values().flat_map(crate::config::Site::names).any(|name| {
+        decided
+            .get(&record_address(name))
+            .and_then(|item| item.actual.as_ref())
+            .is_some_and(|actual| {
+                matches!(&actual.spec, Spec::AliasRecord(record)
+                if record.records.values().any(|data| data.alias.is_some()))
+            })
+    });
+    if !live {
+        return;
+    }
+    let leaves_behind = |item: &Item| {
+        let left = item
+            .changes
+            .iter()
+            .find(|change| change.path == "target_group")
+            .and_then(|change| change.before.clone());
+        left.is_some_and(|left| {
+            decided.iter().any(|(other, item)| {
+                other.kind() == Kind::TargetGroup
+                    && item.decision == Decision::Delete
+                    && item.actual.as_ref().is_some_and(|actual| left == actual.id.as_str())
+            })
+        })
+    };
+    for (address, item) in decided.iter() {
+        let replaced = item.decision == Decision::Replace
+            && matches!(
+                address.kind(),
+                Kind::LoadBalancer | Kind::SecurityGroup | Kind::TargetGroup
+            );
+        let reason = if replaced {
+            item.reason.as_str()
+        } else if address.kind() == Kind::Listener && leaves_behind(item) {
+            "it would move to a new target group"
+        } else {
+            continue;
+        };
+        refusals.push(Refusal::new(
+            address.to_string(),
+            format!("{reason}, and visitors use it now"),
+            "this version does not replace a part that serves: take the change back, or point the site's record at the \
+             instance until the new part is in place",
+        ));
+    }
+}
+
+/// The web ports that are open to the world in the instances' own groups.
+fn close_ports(config: &Config, observed: &Observed, decided: &mut Decided) {
+    if !config.lockdown.enabled {
+        return;
+    }
+    for (group, ports, instances) in groups(config, observed) {
+        let open = exact_world_rules(observed, &group, &ports);
+        let owned = observed
+            .security_groups
+            .get(&group)
+            .is_some_and(|facts| facts.owner == observed.identity.account);
+        if open.is_empty() || !owned || is_shared(observed, &group, &instances.iter().collect()) {
+            continue;
+        }
+        let actual = Spec::PortClosure(PortClosure {
+            group: group.clone(),
+            open,
+        });
+        let desired = closed(&group);
+        let item = Item {
+            changes: diff::changes(&actual, &desired),
+            actual: Some(Actual {
+                id: group.to_string(),
+                spec: actual,
+                outputs: Outputs::new(),
+                status: Status::Exists,
+                tags: BTreeMap::new(),
+            }),
+            desired: Some(desired),
+            decision: Decision::Update,
+            reason: "visitors come through the load balancer".to_owned(),
+        };
+        decided.items.insert(closure_address(&group), item);
+    }
+}
+
+/// The groups of the sites' instances, with the web ports of the sites they serve and those instances.
+pub(super) fn groups(
+    config: &Config,
+    observed: &Observed,
+) -> Vec<(SecurityGroupId, BTreeSet<u16>, BTreeSet<InstanceId>)> {
+    let mut groups: BTreeMap<SecurityGroupId, (BTreeSet<u16>, BTreeSet<InstanceId>)> = BTreeMap::new();
+    for site in config.sites.values() {
+        for id in &site.instances {
+            let Some(instance) = observed.instances.get(id) else {
+                continue;
+            };
+            for group in &instance.security_groups {
+                let (ports, instances) = groups.entry(group.clone()).or_default();
+                ports.extend([defaults::HTTP_PORT, defaults::LISTEN_PORT]);
+                ports.extend(super::desired::backend_ports(site));
+                instances.insert(id.clone());
+            }
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(group, (ports, instances))| (group, ports, instances))
+        .collect()
+}
+
+fn exact_world_rules(observed: &Observed, group: &SecurityGroupId, ports: &BTreeSet<u16>) -> BTreeMap<String, Rule> {
+    observed
+        .security_groups
+        .get(group)
+        .into_iter()
+        .flat_map(|facts| &facts.ingress)
+        .filter(|(_, rule)| {
+            rule.rule.is_world_open() && rule.rule.exact_tcp_port().is_some_and(|port| ports.contains(&port))
+        })
+        .map(|(id, rule)| (id.clone(), rule.rule.clone()))
+        .collect()
+}
+
+/// What the state knows and the configuration no longer asks for.
+fn surplus(observed: &Observed, state: &State, decided: &mut Decided) {
+    for (address, entry) in &state.resources {
+        if decided.items.contains_key(address) || address.kind() == Kind::PortClosure {
+            continue;
+        }
+        let rules = || {
+            observed
+                .security_groups
+                .iter()
+                .flat_map(|(group, facts)| facts.ingress.iter().map(move |(id, rule)| (group, id, rule)))
+        };
+        let actual = match address.kind() {
+            // The record is shared with every certificate of the account for the name (`aws-facts.md` 1.3), and a name
+            // that visitors use is not taken away because a line left a file.
+            Kind::ValidationRecord | Kind::AliasRecord => None,
+            Kind::InstanceIngress => rules()
+                .find(|(_, id, _)| **id == entry.id)
+                .map(|(group, id, rule)| Actual {
+                    id: id.clone(),
+                    spec: Spec::InstanceIngress(crate::resource::InstanceIngress {
+                        group: group.clone(),
+                        port: rule.rule.exact_tcp_port().unwrap_or_default(),
+                        source: Ref::Known(rule.rule.peer.to_string()),
+                        tags: rule.tags.clone(),
+                    }),
+                    outputs: Outputs::new(),
+                    status: Status::Exists,
+                    tags: rule.tags.clone(),
+                }),
+            _ => observed.by_id(&entry.id).cloned(),
+        };
+        match actual {
+            Some(actual) => {
+                let item = Item {
+                    changes: diff::deletion(&actual.spec),
+                    actual: Some(actual),
+                    desired: None,
+                    decision: Decision::Delete,
+                    reason: "the configuration no longer asks for it".to_owned(),
+                };
+                decided.items.insert(address.clone(), item);
+            }
+            None => {
+                decided.forgotten.insert(address.clone(), entry.id.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! What the user should know and the plan does not change.
+
+use std::collections::BTreeSet;
+
+use super::{
+    decide::{Decided, Decision, groups},
+    desired::{record_address, target_address},
+    foundation::{Foundation, is_shared},
+    names,
+    sequence::standing_ttl,
+};
+use crate::{
+    config::{Config, Scheme},
+    explain, naming,
+    observed::{Observed, Status},
+    plan::{Finding, Severity},
+    resource::{Kind, Spec},
+    state::State,
+    value::DomainName,
+};
+
+/// A time to live above this makes the move of visitors long (`aws-facts.md` 5.4).
+const LONG_TTL: u32 = 300;
+/// Prefixes of tags of other tools that may undo what is changed (`aws-facts.md` 6.3).
+const FOREIGN_TOOLS: [(&str, &str); 3] = [
+    ("aws:cloudformation:", "CloudFormation"),
+    ("kubernetes.io/", "Kubernetes"),
+    ("terraform", "Terraform"),
+];
+
+/// Everything worth saying, the most important first.
+pub(super) fn findings(
+    config: &Config,
+    observed: &Observed,
+    state: &State,
+    foundation: &Foundation,
+    decided: &Decided,
+) -> Vec<Finding> {
+    let mut findings = Findings { list: BTreeSet::new() };
+    lockdown(config, observed, &mut findings);
+    dns(config, observed, foundation, decided, &mut findings);
+    health(config, decided, &mut findings);
+    orphans(config, observed, state, decided, &mut findings);
+    if decided
+        .get(&super::desired::load_balancer_address())
+        .is_some_and(|item| item.decision == Decision::Create)
+    {
+        findings.note(
+            "load_balancer.main",
+            "a load balancer in two availability zones costs about 24 USD a month when idle (in us-east-1: 0.0225 USD an \
+             hour, 0.005 USD an hour for each public IPv4 address), and more with traffic",
+            "see the price of your region on the Elastic Load Balancing price page",
+        );
+    }
+    if foundation.tls_policy != config.load_balancer.tls_policy {
+        findings.note(
+            "load_balancer.tls_policy",
+            &format!(
+                "{} does not have `{}`; `{}` is used instead",
+                observed.identity.region, config.load_balancer.tls_policy, foundation.tls_policy
+            ),
+            "set `load_balancer.tls_policy` to the one you want",
+        );
+    }
+    for subnet in observed
+        .subnets
+        .iter()
+        .filter(|subnet| foundation.subnets.contains(&subnet.id))
+    {
+        if subnet.public_access_blocked && config.load_balancer.scheme == Scheme::InternetFacing {
+            findings.warn(
+                subnet.id.as_str(),
+                "VPC Block Public Access keeps visitors out of this subnet",
+                "exclude the subnet from it, or choose others in `load_balancer.subnets`",
+            );
+        }
+    }
+    findings.list.into_iter().collect()
+}
+
+struct Findings {
+    list: BTreeSet<Finding>,
+}
+
+impl Findings {
+    fn add(&mut self, severity: Severity, subject: &str, message: &str, remedy: &str) {
+        self.list.insert(Finding {
+            severity,
+            subject: subject.to_owned(),
+            message: message.to_owned(),
+            remedy: remedy.to_owned(),
+        });
+    }
+
+    fn warn(&mut self, subject: &str, message: &str, remedy: &str) {
+        self.add(Severity::Warning, subject, message, remedy);
+    }
+
+    fn note(&mut self, subject: &str, message: &str, remedy: &str) {
+        self.add(Severity::Note, subject, message, remedy);
+    }
+}
+
+/// What keeps the instances from being closed to all but the load balancer (`aws-facts.md` 6.3).
+fn lockdown(config: &Config, observed: &Observed, findings: &mut Findings) {
+    for (group, ports, instances) in groups(config, observed) {
+        let Some(facts) = observed.security_groups.get(&group) else {
+            continue;
+        };
+        for (prefix, tool) in FOREIGN_TOOLS {
+            if facts
+                .tags
+                .keys()
+                .any(|key| key.to_ascii_lowercase().starts_with(prefix))
+            {
+                findings.warn(
+                    group.as_str(),
+                    &format!("the group carries tags of {tool}, which may undo changes of its rules"),
+                    "make the same change there",
+                );
+            }
+        }
+        if !config.lockdown.enabled {
+            continue;
+        }
+        let web_rules: Vec<_> = facts
+            .ingress
+            .iter()
+            .filter(|(_, rule)| rule.rule.is_world_open() && ports.iter().any(|port| rule.rule.admits_tcp(*port)))
+            .collect();
+        let wide = web_rules
+            .iter()
+            .filter(|(_, rule)| rule.rule.exact_tcp_port().is_none());
+        for (id, rule) in wide {
+            findings.warn(
+                group.as_str(),
+                &format!("the rule `{id}` ({}) lets the world in beside the load balancer; it is not changed, as it opens other ports too", rule.rule),
+                "replace it by rules for just the ports that are needed",
+            );
+        }
+        let exact = web_rules.iter().any(|(_, rule)| rule.rule.exact_tcp_port().is_some());
+        if exact && facts.owner != observed.identity.account {
+            findings.warn(
+                group.as_str(),
+                &format!(
+                    "the group belongs to account {}; its web ports stay open to the world",
+                    facts.owner
+                ),
+                "ask that account's owner to remove the rules",
+            );
+        } else if exact && is_shared(observed, &group, &instances.iter().collect()) {
+            let others: Vec<String> = observed
+                .interfaces
+                .iter()
+                .filter(|interface| interface.security_groups.contains(&group))
+                .filter(|interface| !interface.instance.as_ref().is_some_and(|id| instances.contains(id)))
+                .map(|interface| match &interface.instance {
+                    Some(instance) => format!("{} of {instance}", interface.id),
+                    None => format!("{} ({})", interface.id, interface.description),
+                })
+                .collect();
+            findings.warn(
+                group.as_str(),
+                &format!(
+                    "other network interfaces carry the group too, so its web ports stay open to the world: {}",
+                    others.join(", ")
+                ),
+                "give the instance a group of its own and run again",
+            );
+        }
+    }
+}
+
+fn dns(config: &Config, observed: &Observed, foundation: &Foundation, decided: &Decided, findings: &mut Findings) {
+    let ours: BTreeSet<&DomainName> = foundation.zones.keys().collect();
+    for site in config.sites.values() {
+        let addresses = names::site_addresses(site, observed);
+        for host in site.names() {
+            let address = record_address(host);
+            let Some(item) = decided.get(&address) else { continue };
+            let subject = address.to_string();
+            let moves = decided.is_changed(&address);
+            let ttl = standing_ttl(item).get();
+            if moves && ttl > LONG_TTL {
+                findings.note(
+                    &subject,
+                    &format!("the record's time to live is {ttl} s: visitors move over within that time"),
+                    "for a quicker move lower it to 60 s, wait that long, and run again",
+                );
+            }
+            if let (true, Some(Spec::AliasRecord(standing))) = (moves, item.actual.as_ref().map(|actual| &actual.spec))
+                && standing.records.contains_key(&crate::resource::RecordType::Aaaa)
+                && config.load_balancer.ip_address_type == crate::config::IpAddressType::Ipv4
+            {
+                findings.warn(
+                    &subject,
+                    "the AAAA record goes away with the move: IPv6 visitors come by IPv4 then",
+                    "set `load_balancer.ip_address_type = \"dualstack\"` to keep IPv6",
+                );
+            }
+        }
+        for set in &observed.record_sets {
+            let subject = format!("{} {}", set.name, set.record_type);
+            let is_ours = ours.contains(&set.name);
+            let points_to_us = || {
+                set.values
+                    .iter()
+                    .any(|value| last_name(value).is_some_and(|name| ours.contains(&name)))
+            };
+            match set.record_type.as_str() {
+                "HTTPS" | "SVCB" if is_ours && set.values.iter().any(|value| value.contains("hint=")) => findings.warn(
+                    &subject,
+                    "the record carries address hints, which lead browsers past the load balancer",
+                    "delete the record or its hints",
+                ),
+                "MX" | "SRV" if points_to_us() => findings.warn(
+                    &subject,
+                    "the record leads to the site's name, which will be the load balancer: it takes web requests only",
+                    "point it at a name of its own for the instance",
+                ),
+                "CNAME" if !is_ours && points_to_us() => findings.warn(
+                    &subject,
+                    "the name leads to the site's name and so to the load balancer, whose certificate does not have it",
+                    "add it to `aliases` if it is a web site",
+                ),
+                "A" | "AAAA"
+                    if !is_ours
+                        && config.lockdown.enabled
+                        && !addresses.is_empty()
+                        && set
+                            .values
+                            .iter()
+                            .any(|value| value.parse().is_ok_and(|ip| addresses.contains(&ip))) =>
+                {
+                    findings.warn(
+                        &subject,
+                        "the name leads to the instance: its web pages are no longer reachable after the lock-down",
+                        "add it to `aliases` if it is a web site, or set `lockdown.enabled = false`",
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The last word of a record's value as a name: the target of CNAME, MX and SRV records.
+fn last_name(value: &str) -> Option<DomainName> {
+    value.split_whitespace().last()?.parse().ok()
+}
+
+fn health(config: &Config, decided: &Decided, findings: &mut Findings) {
+    for (name, site) in &config.sites {
+        for instance in &site.instances {
+            let address = target_address(name, instance);
+            let Some(item) = decided.get(&address) else { continue };
+            if decided.is_changed(&address) {
+                continue;
+            }
+            if let Some(Status::Target {
+                state,
+                reason,
+                description,
+            }) = item.actual.as_ref().map(|actual| &actual.status)
+                && state != "healthy"
+            {
+                let reason = reason.as_deref().unwrap_or_default();
+                findings.warn(
+                    &address.to_string(),
+                    &format!(
+                        "the target is {state} {reason} {}",
+                        description.as_deref().unwrap_or_default()
+                    )
+                    .trim()
+                    .replace("  ", " "),
+                    explain::target_health(reason),
+                );
+            }
+        }
+    }
+}
+
+/// Objects with the stack's tags that are neither in use by it nor known to be on their way out.
+fn orphans(config: &Config, observed: &Observed, state: &State, decided: &Decided, findings: &mut Findings) {
+    let used: BTreeSet<&str> = decided
+        .iter()
+        .filter_map(|(_, item)| item.actual.as_ref())
+        .map(|actual| actual.id.as_str())
+        .chain(state.retired.iter().map(|retired| retired.id.as_str()))
+        .collect();
+    for actual in &observed.found {
+        let is_tagged = actual
+            .tags
+            .get(naming::STACK_TAG)
+            .is_some_and(|stack| stack == config.name.as_str());
+        if is_tagged && actual.spec.kind() != Kind::Target && !used.contains(actual.id.as_str()) {
+            findings.warn(
+                &actual.id,
+                &format!(
+                    "this {} carries the stack's tags and the stack does not use it",
+                    actual.spec.kind()
+                ),
+                "delete it if nothing else needs it: it may cost money",
+            );
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Finds each resource of the stack among the observed objects.
+//!
+//! By the id that the state knows; else by the tags that mark it; for kinds whose identity is their content, by that.
+
+use std::collections::BTreeSet;
+
+use super::names;
+use crate::{
+    config::Config,
+    naming,
+    observed::{Actual, GroupRule, Observed, Status},
+    resource::{Address, InstanceIngress, Listener, Outputs, Peer, Ref, Spec, Tags, Target, ValidationRecord},
+    state::State,
+    value::SecurityGroupId,
+};
+
+/// The object behind `address`; references in `desired` are resolved as far as they can be.
+pub(super) fn find(
+    config: &Config,
+    observed: &Observed,
+    state: &State,
+    address: &Address,
+    desired: &Spec,
+) -> Option<Actual> {
+    match desired {
+        Spec::Certificate(_) | Spec::SecurityGroup(_) | Spec::TargetGroup(_) | Spec::LoadBalancer(_) => {
+            by_identity(config, observed, state, address).cloned()
+        }
+        Spec::Listener(wanted) => by_identity(config, observed, state, address)
+            .or_else(|| by_port(observed, wanted))
+            .cloned(),
+        Spec::Target(wanted) => target(observed, state, address, wanted).cloned(),
+        Spec::ValidationRecord(wanted) => validation_record(observed, wanted),
+        Spec::InstanceIngress(wanted) => ingress(config, observed, state, address, wanted),
+        Spec::AliasRecord(wanted) => names::at(observed, &wanted.zone, &wanted.name).map(|standing| Actual {
+            id: format!("{}/{}", wanted.zone, wanted.name),
+            spec: Spec::AliasRecord(standing),
+            outputs: Outputs::new(),
+            status: Status::Exists,
+            tags: Tags::new(),
+        }),
+        // Closures are made from what stands open, not looked up.
+        Spec::PortClosure(_) => None,
+    }
+}
+
+/// An object of the stack's kind and name that does not carry its tags: somebody else's.
+pub(super) fn stranger<'a>(observed: &'a Observed, desired: &Spec) -> Option<&'a Actual> {
+    let name = name_of(desired)?;
+    observed
+        .found
+        .iter()
+        .find(|actual| actual.spec.kind() == desired.kind() && name_of(&actual.spec) == Some(name))
+}
+
+fn name_of(spec: &Spec) -> Option<&str> {
+    match spec {
+        Spec::SecurityGroup(group) => Some(&group.name),
+        Spec::TargetGroup(group) => Some(&group.name),
+        Spec::LoadBalancer(load_balancer) => Some(&load_balancer.name),
+        _ => None,
+    }
+}
+
+fn by_identity<'a>(config: &Config, observed: &'a Observed, state: &State, address: &Address) -> Option<&'a Actual> {
+    let of_kind = || {
+        observed
+            .found
+            .iter()
+            .filter(|actual| actual.spec.kind() == address.kind())
+    };
+    if let Some(id) = state.id(address)
+        && let Some(actual) = of_kind().find(|actual| actual.id == id)
+    {
+        return Some(actual);
+    }
+    let retired: BTreeSet<&str> = state.retired.iter().map(|retired| retired.id.as_str()).collect();
+    of_kind()
+        .filter(|actual| !retired.contains(actual.id.as_str()) && naming::is_owned(&actual.tags, &config.name, address))
+        // Of several, the one furthest on; by id among equals, so that every run chooses alike.
+        .min_by_key(|actual| (readiness(&actual.status), actual.id.clone()))
+}
+
+fn readiness(status: &Status) -> u8 {
+    match status {
+        Status::Certificate { state, .. } => match state.as_str() {
+            "ISSUED" => 0,
+            "PENDING_VALIDATION" => 1,
+            _ => 2,
+        },
+        Status::Exists | Status::LoadBalancer { .. } | Status::Target { .. } => 0,
+    }
+}
+
+fn by_port<'a>(observed: &'a Observed, wanted: &Listener) -> Option<&'a Actual> {
+    wanted.load_balancer.known().ok()?;
+    observed.found.iter().find(|actual| {
+        matches!(&actual.spec, Spec::Listener(listener)
+            if listener.load_balancer == wanted.load_balancer && listener.port == wanted.port)
+    })
+}
+
+fn target<'a>(observed: &'a Observed, state: &State, address: &Address, wanted: &Target) -> Option<&'a Actual> {
+    let of_instance = || {
+        observed
+            .found
+            .iter()
+            .filter_map(|actual| match (&actual.spec, &actual.status) {
+                // A target that is draining is on its way out.
+                (Spec::Target(_), Status::Target { state, .. }) if state == "draining" => None,
+                (Spec::Target(target), _) if target.instance == wanted.instance => Some((actual, target)),
+                _ => None,
+            })
+    };
+    of_instance()
+        .filter(|(_, target)| target.target_group == wanted.target_group)
+        .min_by_key(|(_, target)| target.port != wanted.port)
+        .or_else(|| of_instance().find(|(actual, _)| state.id(address) == Some(actual.id.as_str())))
+        .map(|(actual, _)| actual)
+}
+
+fn validation_record(observed: &Observed, wanted: &ValidationRecord) -> Option<Actual> {
+    let name = wanted.name.known().ok()?.parse().ok()?;
+    let value = names::cname(observed, &wanted.zone, &name)?;
+    Some(Actual {
+        id: format!("{}/{name}/CNAME", wanted.zone),
+        spec: Spec::ValidationRecord(ValidationRecord {
+            zone: wanted.zone.clone(),
+            name: wanted.name.clone(),
+            value: Ref::Known(value.to_string()),
+        }),
+        outputs: Outputs::new(),
+        status: Status::Exists,
+        tags: Tags::new(),
+    })
+}
+
+fn ingress(
+    config: &Config,
+    observed: &Observed,
+    state: &State,
+    address: &Address,
+    wanted: &InstanceIngress,
+) -> Option<Actual> {
+    let candidates = || {
+        observed.security_groups.iter().flat_map(|(group, facts)| {
+            facts
+                .ingress
+                .iter()
+                .filter_map(move |(id, rule)| Some((id, rule, as_ingress(group, rule)?)))
+        })
+    };
+    let recorded = state.id(address);
+    let same = |found: &InstanceIngress| {
+        found.group == wanted.group && found.port == wanted.port && found.source == wanted.source
+    };
+    candidates()
+        .find(|(id, ..)| recorded == Some(id.as_str()))
+        .or_else(|| candidates().find(|(_, rule, _)| naming::is_owned(&rule.tags, &config.name, address)))
+        .or_else(|| candidates().find(|(_, _, found)| same(found)))
+        .map(|(id, rule, found)| Actual {
+            id: id.clone(),
+            spec: Spec::InstanceIngress(found),
+            outputs: Outputs::new(),
+            status: Status::Exists,
+            tags: rule.tags.clone(),
+        })
+}
+
+fn as_ingress(group: &SecurityGroupId, rule: &GroupRule) -> Option<InstanceIngress> {
+    let source = match &rule.rule.peer {
+        Peer::Group(source) => source.to_string(),
+        Peer::Cidr(cidr) => cidr.to_string(),
+        Peer::PrefixList(list) => list.clone(),
+    };
+    Some(InstanceIngress {
+        group: group.clone(),
+        port: rule.rule.exact_tcp_port()?,
+        source: Ref::Known(source),
+        tags: rule.tags.clone(),
+    })
+}

@@ -1,0 +1,303 @@
+//! What stands in DNS at the sites' names, and what may be done about it (`aws-facts.md` 1.4, 5.3).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use super::Refusal;
+use crate::{
+    config::{Config, Site, SiteName},
+    observed::{Observed, RecordSet, StoredAlias},
+    resource::{AliasRecord, AliasTarget, RecordData, RecordType, Ref},
+    value::{DomainName, ZoneId},
+};
+
+/// How many CNAME records are followed inside the observed zones.
+const MAX_CNAMES: usize = 5;
+/// Certificate authority names that stand for Amazon in CAA records (`aws-facts.md` 1.4).
+const AMAZON_AUTHORITIES: [&str; 4] = ["amazon.com", "amazontrust.com", "awstrust.com", "amazonaws.com"];
+
+fn record_sets<'a>(
+    observed: &'a Observed,
+    zone: &'a ZoneId,
+    name: &'a DomainName,
+) -> impl Iterator<Item = &'a RecordSet> {
+    observed
+        .record_sets
+        .iter()
+        .filter(move |set| set.zone == *zone && set.name == *name)
+}
+
+fn address_type(record_type: &str) -> Option<RecordType> {
+    [RecordType::A, RecordType::Aaaa, RecordType::Cname]
+        .into_iter()
+        .find(|candidate| candidate.as_str() == record_type)
+}
+
+/// The address records at a name; `None` if there are none.
+pub(super) fn at(observed: &Observed, zone: &ZoneId, name: &DomainName) -> Option<AliasRecord> {
+    let records: BTreeMap<RecordType, RecordData> = record_sets(observed, zone, name)
+        .filter_map(|set| {
+            let data = RecordData {
+                ttl: set.ttl,
+                values: set.values.clone(),
+                alias: set.alias.as_ref().map(alias_target),
+            };
+            Some((address_type(&set.record_type)?, data))
+        })
+        .collect();
+    (!records.is_empty()).then(|| AliasRecord {
+        zone: zone.clone(),
+        name: name.clone(),
+        records,
+    })
+}
+
+/// An alias target in normal form, with the spelling that is stored (`aws-facts.md` 5.4).
+fn alias_target(stored: &StoredAlias) -> AliasTarget {
+    let lower = stored.name.to_ascii_lowercase();
+    let name = lower.strip_suffix('.').unwrap_or(&lower);
+    let name = name.strip_prefix("dualstack.").unwrap_or(name);
+    AliasTarget {
+        name: Ref::Known(name.to_owned()),
+        zone: Ref::Known(stored.zone.clone()),
+        evaluate_target_health: stored.evaluate_target_health,
+        stored_name: (stored.name != name).then(|| stored.name.clone()),
+    }
+}
+
+/// The value of the CNAME record at a name.
+pub(super) fn cname(observed: &Observed, zone: &ZoneId, name: &DomainName) -> Option<DomainName> {
+    record_sets(observed, zone, name)
+        .find(|set| set.record_type == "CNAME")
+        .and_then(|set| set.values.first())
+        .and_then(|value| value.parse().ok())
+}
+
+/// The public addresses of a site's instances.
+pub(super) fn site_addresses(site: &Site, observed: &Observed) -> BTreeSet<IpAddr> {
+    site.instances
+        .iter()
+        .filter_map(|id| observed.instances.get(id))
+        .flat_map(|instance| {
+            let ipv4 = instance.public_address.map(IpAddr::V4);
+            ipv4.into_iter()
+                .chain(instance.ipv6_addresses.iter().copied().map(IpAddr::V6))
+        })
+        .collect()
+}
+
+/// Whether a record leads to nothing but `addresses`.
+pub(super) fn leads_to(
+    data: &RecordData,
+    record_type: RecordType,
+    observed: &Observed,
+    addresses: &BTreeSet<IpAddr>,
+) -> bool {
+    if data.alias.is_some() || data.values.is_empty() {
+        return false;
+    }
+    match record_type {
+        RecordType::A | RecordType::Aaaa => data.values.iter().all(|value| {
+            value
+                .parse::<IpAddr>()
+                .is_ok_and(|address| addresses.contains(&address))
+        }),
+        RecordType::Cname => data
+            .values
+            .iter()
+            .all(|value| name_leads_to(value, observed, addresses, MAX_CNAMES)),
+    }
+}
+
+fn name_leads_to(value: &str, observed: &Observed, addresses: &BTreeSet<IpAddr>, depth: usize) -> bool {
+    let Ok(name) = value.parse::<DomainName>() else {
+        return false;
+    };
+    // The public DNS name of an instance holds its address, as in ec2-203-0-113-10.compute-1.amazonaws.com.
+    if name.as_str().ends_with(".amazonaws.com") {
+        let first = name.as_str().split('.').next().unwrap_or_default();
+        let dashed = first.strip_prefix("ec2-").unwrap_or_default().replace('-', ".");
+        return dashed
+            .parse::<IpAddr>()
+            .is_ok_and(|address| addresses.contains(&address));
+    }
+    let mut sets = observed.record_sets.iter().filter(|set| set.name == name).peekable();
+    depth > 0
+        && sets.peek().is_some()
+        && sets
+            .filter_map(|set| Some((set, address_type(&set.record_type)?)))
+            .all(|(set, record_type)| {
+                set.alias.is_none()
+                    && set.set_identifier.is_none()
+                    && set.values.iter().all(|value| match record_type {
+                        RecordType::Cname => name_leads_to(value, observed, addresses, depth - 1),
+                        RecordType::A | RecordType::Aaaa => value
+                            .parse::<IpAddr>()
+                            .is_ok_and(|address| addresses.contains(&address)),
+                    })
+            })
+}
+
+/// Why the records at a name may not be changed at all, whoever made them.
+pub(super) fn irregular(
+    observed: &Observed,
+    site_name: &SiteName,
+    zone: &ZoneId,
+    name: &DomainName,
+) -> Option<Refusal> {
+    let set = record_sets(observed, zone, name)
+        .filter(|set| address_type(&set.record_type).is_some())
+        .find(|set| set.set_identifier.is_some() || set.traffic_policy_instance.is_some())?;
+    let subject = format!("site {site_name}");
+    Some(if set.traffic_policy_instance.is_some() {
+        Refusal::new(
+            subject,
+            format!(
+                "the {} record at `{name}` was made by a traffic policy",
+                set.record_type
+            ),
+            "delete the traffic policy record in the Route 53 console and put a simple record in its place",
+        )
+    } else {
+        Refusal::new(
+            subject,
+            format!(
+                "the {} record at `{name}` is one of several with a routing policy (set identifier `{}`)",
+                set.record_type,
+                set.set_identifier.as_deref().unwrap_or_default()
+            ),
+            "Route 53 does not mix them with a simple record: replace them by one simple record first",
+        )
+    })
+}
+
+/// Why records that are not known to be the stack's may not be taken over: they lead somewhere else than to the site's
+/// instances.
+pub(super) fn foreign(
+    site_name: &SiteName,
+    site: &Site,
+    observed: &Observed,
+    standing: &AliasRecord,
+) -> Option<Refusal> {
+    let addresses = site_addresses(site, observed);
+    let (record_type, data) = standing
+        .records
+        .iter()
+        .find(|(record_type, data)| !leads_to(data, **record_type, observed, &addresses))?;
+    let value = match &data.alias {
+        Some(alias) => format!("alias to {}", alias.name),
+        None => data.values.join(", "),
+    };
+    let instances: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    Some(Refusal::new(
+        format!("site {site_name}"),
+        format!(
+            "the {} record at `{}` leads elsewhere than to the site's instances: {value}; theirs: {}",
+            record_type.as_str(),
+            standing.name,
+            if instances.is_empty() {
+                "no public address".to_owned()
+            } else {
+                instances.join(", ")
+            }
+        ),
+        "check that `domain` and `instance` belong together; then point the record at the instance, or delete it, and run \
+         again",
+    ))
+}
+
+/// The site that a name belongs to.
+pub(super) fn site_of<'a>(config: &'a Config, name: &DomainName) -> Option<(&'a SiteName, &'a Site)> {
+    config
+        .sites
+        .iter()
+        .find(|(_, site)| site.names().any(|candidate| candidate == name))
+}
+
+/// The names for which a CAA record in the zone forbids Amazon to issue a certificate.
+///
+/// The lookup climbs from the name and stops at the first set of CAA records (`aws-facts.md` 1.4).
+pub(super) fn certificate_authority_refusals(
+    site: &Site,
+    observed: &Observed,
+    zones: &BTreeMap<DomainName, ZoneId>,
+) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for name in site.names() {
+        let Some(zone) = zones.get(name) else { continue };
+        let base = name.without_wildcard();
+        let mut candidate = Some(base.as_str());
+        while let Some(text) = candidate {
+            let set = observed
+                .record_sets
+                .iter()
+                .find(|set| set.zone == *zone && set.record_type == "CAA" && set.name.as_str() == text);
+            if let Some(set) = set {
+                if !allows_amazon(&set.values, name.is_wildcard()) {
+                    refusals.push(Refusal::new(
+                        name.as_str(),
+                        format!(
+                            "the CAA record at `{}` forbids Amazon to issue a certificate: {}",
+                            set.name,
+                            set.values.join(", ")
+                        ),
+                        "add `0 issue \"amazon.com\"` to it (`issuewild` for a wildcard)",
+                    ));
+                }
+                break;
+            }
+            candidate = text.split_once('.').map(|(_, parent)| parent);
+        }
+    }
+    refusals
+}
+
+fn allows_amazon(values: &[String], wildcard: bool) -> bool {
+    let authorities = |tag: &str| -> Vec<String> {
+        values
+            .iter()
+            .filter_map(|value| {
+                let mut parts = value.splitn(3, ' ');
+                let (_, found, authority) = (parts.next()?, parts.next()?, parts.next()?);
+                let authority = authority.trim_matches('"').split(';').next().unwrap_or_default().trim();
+                found.eq_ignore_ascii_case(tag).then(|| authority.to_ascii_lowercase())
+            })
+            .collect()
+    };
+    let wild = authorities("issuewild");
+    let relevant = if wildcard && !wild.is_empty() {
+        wild
+    } else {
+        authorities("issue")
+    };
+    relevant.is_empty()
+        || relevant
+            .iter()
+            .any(|authority| AMAZON_AUTHORITIES.contains(&authority.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caa_records_allow_amazon_or_nobody_in_particular() {
+        let allows = |values: &[&str], wildcard| {
+            allows_amazon(
+                &values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>(),
+                wildcard,
+            )
+        };
+        assert!(allows(
+            &["0 issue \"amazon.com\"", "0 issue \"letsencrypt.org\""],
+            false
+        ));
+        assert!(!allows(&["0 issue \"letsencrypt.org\""], false));
+        assert!(allows(&["0 iodef \"mailto:a@example.com\""], false));
+        assert!(!allows(&["0 issue \";\""], false));
+        assert!(!allows(&["0 issue \"amazon.com\"", "0 issuewild \";\""], true));
+        assert!(allows(&["0 issue \"amazonaws.com; policy=ev\""], true));
+    }
+}

@@ -1,0 +1,188 @@
+//! What somebody changed by hand is found, and exactly that is changed back.
+
+use super::{
+    super::plan,
+    lines, planned, settled,
+    world::{CONFIG, apply, now, rule},
+};
+use crate::{
+    observed::Observed,
+    resource::{DefaultAction, Kind, Ref, Spec},
+};
+
+fn object(observed: &mut Observed, kind: Kind) -> &mut Spec {
+    &mut observed
+        .found
+        .iter_mut()
+        .find(|actual| actual.spec.kind() == kind)
+        .unwrap()
+        .spec
+}
+
+fn assert_drift(expected: &[&str], change: impl FnOnce(&mut Observed)) {
+    let (config, mut observed, mut state) = settled(&format!(
+        "tags = {{ team = \"web\" }}\n{CONFIG}\n[load_balancer]\nidle_timeout = \"30s\"\n"
+    ));
+    change(&mut observed);
+    let repair = planned(&config, &observed, &state);
+    let found: Vec<String> = repair
+        .steps
+        .iter()
+        .filter(|step| step.action.is_mutating())
+        .flat_map(|step| {
+            step.changes
+                .iter()
+                .map(move |change| format!("{} {}", step.address, change.path))
+        })
+        .collect();
+    assert_eq!(found, expected, "{:#?}", lines(&repair));
+    apply(&repair, &mut observed, &mut state);
+    assert_eq!(lines(&planned(&config, &observed, &state)), Vec::<String>::new());
+}
+
+#[test]
+fn every_field_that_can_be_changed_by_hand_is_found_and_repaired() {
+    assert_drift(&["target_group.www health.path"], |observed| {
+        let Spec::TargetGroup(group) = object(observed, Kind::TargetGroup) else {
+            unreachable!()
+        };
+        "/other".clone_into(&mut group.health.path);
+    });
+    assert_drift(
+        &["load_balancer.main attributes.\"idle_timeout.timeout_seconds\""],
+        |observed| {
+            let Spec::LoadBalancer(balancer) = object(observed, Kind::LoadBalancer) else {
+                unreachable!()
+            };
+            balancer
+                .attributes
+                .insert("idle_timeout.timeout_seconds".to_owned(), "60".to_owned());
+            balancer.attributes.insert("not.ours".to_owned(), "whatever".to_owned());
+        },
+    );
+    assert_drift(&["load_balancer.main tags.team"], |observed| {
+        let Spec::LoadBalancer(balancer) = object(observed, Kind::LoadBalancer) else {
+            unreachable!()
+        };
+        balancer.tags.insert("team".to_owned(), "mail".to_owned());
+        balancer.tags.insert("theirs".to_owned(), "stays".to_owned());
+    });
+    assert_drift(&["listener.443 tls_policy"], |observed| {
+        let Spec::Listener(listener) = object(observed, Kind::Listener) else {
+            unreachable!()
+        };
+        listener.tls_policy = Some("ELBSecurityPolicy-2016-08".to_owned());
+    });
+    assert_drift(
+        &["listener.443 default_action", "listener.443 target_group"],
+        |observed| {
+            let Spec::Listener(listener) = object(observed, Kind::Listener) else {
+                unreachable!()
+            };
+            listener.default_action = DefaultAction::FixedResponse;
+            listener.target_group = None;
+        },
+    );
+    assert_drift(&["security_group.load_balancer ingress"], |observed| {
+        let Spec::SecurityGroup(group) = object(observed, Kind::SecurityGroup) else {
+            unreachable!()
+        };
+        group.ingress.insert("tcp 8080 0.0.0.0/0".parse().unwrap());
+    });
+    assert_drift(&["alias_record.www.example.com records"], |observed| {
+        let set = observed.record_sets.iter_mut().find(|set| set.alias.is_some()).unwrap();
+        set.alias = None;
+        set.ttl = Some(60);
+        set.values = vec!["198.51.100.7".to_owned()];
+    });
+    assert_drift(&["port_closure.sg-a open"], |observed| {
+        let facts = observed.security_groups.get_mut(&"sg-a".parse().unwrap()).unwrap();
+        facts.ingress.insert("sgr-new".to_owned(), rule("tcp 443 0.0.0.0/0"));
+    });
+}
+
+#[test]
+fn what_was_deleted_by_hand_is_made_again() {
+    for kind in [Kind::Listener, Kind::Target] {
+        let (config, mut observed, mut state) = settled(CONFIG);
+        observed.found.retain(|actual| actual.spec.kind() != kind);
+        state.resources.values_mut().for_each(|entry| {
+            entry.recorded_at = now().checked_sub(jiff::SignedDuration::from_hours(1)).unwrap();
+        });
+        let repair = planned(&config, &observed, &state);
+        assert!(
+            lines(&repair)
+                .iter()
+                .any(|line| line.contains(&format!("create {kind}"))),
+            "{:#?}",
+            lines(&repair)
+        );
+        apply(&repair, &mut observed, &mut state);
+        assert_eq!(lines(&planned(&config, &observed, &state)), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn what_was_just_made_and_is_not_shown_yet_is_not_made_again() {
+    let (config, mut observed, state) = settled(CONFIG);
+    observed.found.retain(|actual| actual.spec.kind() != Kind::LoadBalancer);
+    let refused = plan(&config, &observed, &state, now()).unwrap_err();
+    assert!(refused.to_string().contains("AWS does not show it yet"), "{refused}");
+}
+
+#[test]
+fn a_certificate_for_other_names_takes_over_before_the_old_one_goes() {
+    let (_, mut observed, mut state) = settled(CONFIG);
+    let wider = super::config(&CONFIG.replace("health ", "aliases = [\"shop.example.com\"]\nhealth "));
+    let plan = planned(&wider, &observed, &state);
+    let shown = lines(&plan);
+    let at = |text: &str| {
+        shown
+            .iter()
+            .position(|line| line.contains(text))
+            .unwrap_or_else(|| panic!("{shown:#?}"))
+    };
+    assert!(at("replace certificate.www") < at("wait issued"));
+    assert!(at("wait issued") < at("update listener.443"));
+    assert!(at("update listener.443") < at("delete certificate.www"));
+    apply(&plan, &mut observed, &mut state);
+    assert_eq!(lines(&planned(&wider, &observed, &state)), Vec::<String>::new());
+}
+
+#[test]
+fn a_certificate_that_failed_is_replaced_and_the_reason_is_told() {
+    let (config, mut observed, state) = settled(CONFIG);
+    for actual in &mut observed.found {
+        if let crate::observed::Status::Certificate {
+            state, failure_reason, ..
+        } = &mut actual.status
+        {
+            "FAILED".clone_into(state);
+            *failure_reason = Some("CAA_ERROR".to_owned());
+        }
+    }
+    let plan = planned(&config, &observed, &state);
+    assert_eq!(plan.steps[0].reason, "the certificate is FAILED: CAA_ERROR");
+}
+
+#[test]
+fn a_part_that_serves_is_not_replaced() {
+    let (_, observed, state) = settled(CONFIG);
+    let plain = super::config(&CONFIG.replace("health ", "backend = { protocol = \"HTTP\" }\nhealth "));
+    let refused = plan(&plain, &observed, &state, now()).unwrap_err();
+    assert!(refused.to_string().contains("visitors use it now"), "{refused}");
+}
+
+#[test]
+fn a_redirect_that_is_no_longer_wanted_is_deleted() {
+    let (_, mut observed, mut state) = settled(&format!("{CONFIG}\n[load_balancer]\nhttp = \"redirect\"\n"));
+    let closed = super::config(CONFIG);
+    let plan = planned(&closed, &observed, &state);
+    let listener = plan.steps.iter().find(|step| step.address.key() == "80").unwrap();
+    assert!(
+        matches!(&listener.action, crate::plan::Action::Delete { observed: Spec::Listener(listener), .. }
+        if matches!(listener.load_balancer, Ref::Known(_)))
+    );
+    apply(&plan, &mut observed, &mut state);
+    assert_eq!(lines(&planned(&closed, &observed, &state)), Vec::<String>::new());
+}

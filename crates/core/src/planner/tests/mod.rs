@@ -1,0 +1,160 @@
+//! The planner's decisions, on worlds made for each.
+
+mod drift;
+mod refusals;
+mod world;
+
+use world::{CONFIG, apply, config, now, seed, state};
+
+use super::plan;
+use crate::{
+    config::Config,
+    observed::Observed,
+    plan::{Action, Condition, Plan, Stage},
+    state::State,
+};
+
+fn planned(config: &Config, observed: &Observed, state: &State) -> Plan {
+    plan(config, observed, state, now()).unwrap_or_else(|refused| panic!("{refused}"))
+}
+
+/// The world after the first apply has come to its end.
+fn settled(text: &str) -> (Config, Observed, State) {
+    let config = config(text);
+    let (mut observed, mut state) = (seed(), state(&config));
+    let first = planned(&config, &observed, &state);
+    apply(&first, &mut observed, &mut state);
+    for cutover in first.steps.iter().filter(|step| step.stage == Stage::Cutover) {
+        let long_ago = now().checked_sub(jiff::SignedDuration::from_hours(24)).unwrap();
+        state.cutovers.insert(
+            cutover.address.clone(),
+            crate::state::Cutover {
+                dns_change: None,
+                old_ttl: crate::value::Seconds::new(300),
+                in_sync_at: Some(long_ago),
+                found: false,
+            },
+        );
+    }
+    (config, observed, state)
+}
+
+fn lines(plan: &Plan) -> Vec<String> {
+    plan.steps
+        .iter()
+        .map(|step| {
+            let action = match &step.action {
+                Action::Create { .. } => "create".to_owned(),
+                Action::Replace { .. } => "replace".to_owned(),
+                Action::Update { .. } => "update".to_owned(),
+                Action::Delete { .. } => "delete".to_owned(),
+                Action::Record { .. } => "record".to_owned(),
+                Action::Forget { .. } => "forget".to_owned(),
+                Action::Wait { condition, .. } => match condition {
+                    Condition::ValidationKnown { .. } => "wait validation known",
+                    Condition::CertificateIssued { .. } => "wait issued",
+                    Condition::LoadBalancerActive { .. } => "wait active",
+                    Condition::TargetHealthy { .. } => "wait healthy",
+                    Condition::SiteAnswers { .. } => "wait answers",
+                    Condition::RecordInSync { .. } => "wait in sync",
+                    Condition::Drained { .. } => "wait drained",
+                }
+                .to_owned(),
+            };
+            let after: Vec<String> = step.after.iter().map(|id| id.0.to_string()).collect();
+            format!(
+                "{} {} {action} {} after [{}]",
+                step.id.0,
+                step.stage,
+                step.address,
+                after.join(" ")
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn the_seed_is_planned_in_the_order_that_takes_no_site_down() {
+    let config = config(CONFIG);
+    let plan = planned(&config, &seed(), &state(&config));
+    assert_eq!(
+        lines(&plan),
+        [
+            "1 prepare create certificate.www after []",
+            "2 prepare wait validation known certificate.www after [1]",
+            "3 prepare create validation_record.www.example.com after [2]",
+            "4 prepare create security_group.load_balancer after []",
+            "5 prepare create instance_ingress.i-0a.443 after [4]",
+            "6 prepare create target_group.www after []",
+            "7 prepare create load_balancer.main after [4]",
+            "8 prepare wait issued certificate.www after [2 3]",
+            "9 prepare create listener.443 after [6 7 8]",
+            "10 prepare create target.www.i-0a after [5 6]",
+            "11 prove wait active load_balancer.main after [7]",
+            "12 prove wait healthy target.www.i-0a after [10]",
+            "13 prove wait answers listener.443 after [9]",
+            "14 cutover update alias_record.www.example.com after [7]",
+            "15 cutover wait in sync alias_record.www.example.com after [14]",
+            "16 drain wait drained alias_record.www.example.com after [15]",
+            "17 lockdown update port_closure.sg-a after []",
+            "18 verify wait answers alias_record.www.example.com after [16]",
+        ]
+    );
+    let counts = plan.counts();
+    assert_eq!((counts.add, counts.change, counts.destroy), (8, 2, 0));
+}
+
+#[test]
+fn after_the_apply_the_second_plan_is_empty() {
+    for text in [
+        CONFIG.to_owned(),
+        format!("{CONFIG}\n[load_balancer]\nhttp = \"redirect\"\nidle_timeout = \"30s\"\n"),
+        CONFIG.replace("health ", "aliases = [\"*.example.com\", \"example.com\"]\nhealth "),
+    ] {
+        let (config, observed, state) = settled(&text);
+        let second = planned(&config, &observed, &state);
+        assert_eq!(lines(&second), Vec::<String>::new(), "{text}");
+    }
+}
+
+#[test]
+fn a_lost_state_is_found_again_by_tags_without_a_change_in_aws() {
+    let (config, mut observed, lost) = settled(CONFIG);
+    let mut state = state(&config);
+    let plan = planned(&config, &observed, &state);
+    assert!(
+        plan.steps.iter().all(|step| !step.action.is_mutating()),
+        "{:#?}",
+        lines(&plan)
+    );
+    apply(&plan, &mut observed, &mut state);
+    assert_eq!(lines(&planned(&config, &observed, &state)), Vec::<String>::new());
+    for (address, entry) in &lost.resources {
+        if address.kind() != crate::resource::Kind::PortClosure {
+            assert_eq!(state.id(address), Some(entry.id.as_str()));
+        }
+    }
+}
+
+#[test]
+fn nothing_is_closed_before_the_old_address_is_forgotten() {
+    let (config, mut observed, mut state) = settled(CONFIG);
+    let open = seed().security_groups;
+    for (group, facts) in &open {
+        let ingress = &mut observed.security_groups.get_mut(group).unwrap().ingress;
+        ingress.extend(facts.ingress.clone());
+    }
+    let record = super::desired::record_address(&"www.example.com".parse().unwrap());
+    state.cutovers.get_mut(&record).unwrap().in_sync_at = Some(now());
+    let plan = planned(&config, &observed, &state);
+    assert_eq!(
+        lines(&plan),
+        [
+            "1 prove wait healthy target.www.i-0a after []",
+            "2 prove wait answers listener.443 after []",
+            "3 drain wait drained alias_record.www.example.com after []",
+            "4 lockdown update port_closure.sg-a after []",
+            "5 verify wait answers alias_record.www.example.com after [3]",
+        ]
+    );
+}

@@ -11,9 +11,13 @@ mod error;
 mod http1;
 pub mod model;
 mod server;
+mod visitor;
+mod world;
 
 pub use control::{CertificateFailure, Control, Fault, FaultKind, HealthStep, LoggedRequest, Settings};
 pub use data_plane::{CertificateIssuer, DataPlane, DataPlaneOptions, ForceHttps, Route, WebServer};
 pub use environment::PythonEnvironment;
 pub use error::Error;
 pub use server::{Emulator, Options};
+pub use visitor::{Failure, Report, Visitor, VisitorOptions};
+pub use world::{Scene, Seed, Seeded, SeededInstance, SeededSubnet, seed};

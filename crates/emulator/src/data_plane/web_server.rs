@@ -20,7 +20,7 @@ use super::tls::{HANDSHAKE_TIMEOUT, provider};
 use crate::Error;
 
 /// The header in which every instance says how a request came.
-const REACHED: &str = "x-reached";
+pub(crate) const REACHED: &str = "x-reached";
 
 /// How the web server of an instance behaves.
 #[derive(Debug, Clone)]

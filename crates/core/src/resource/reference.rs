@@ -16,7 +16,7 @@ pub enum Output {
     Id,
     /// The DNS name of a load balancer.
     DnsName,
-    /// The hosted zone id of a load balancer's DNS name, as DescribeLoadBalancers tells it (`aws-facts.md` 3).
+    /// The hosted zone id of a load balancer's DNS name, as `DescribeLoadBalancers` tells it (`aws-facts.md` 3).
     ZoneId,
     /// The name of the validation record of a certificate for one name, in normal form without trailing dot.
     ValidationName(DomainName),

@@ -29,6 +29,10 @@ pub trait Cloud {
     ) -> impl Future<Output = Result<Option<Actual>, CloudError>>;
 
     /// Looks for an object that an earlier, interrupted `create` with the same token may have made: by tags and by name.
+    ///
+    /// An object of the name that is not the stack's is returned too, with its tags, so that it is told instead of run
+    /// into. Of several with the stack's tags, as while one is replaced, the one whose immutable settings are those of
+    /// `desired`, and the newest of these.
     fn find(&self, address: &Address, desired: &Spec) -> impl Future<Output = Result<Option<Actual>, CloudError>>;
 
     /// Makes an object, by a single mutating call, tags included. Settings that the call cannot carry are brought about by

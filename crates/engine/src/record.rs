@@ -1,0 +1,79 @@
+//! Takes objects into the state that are as they should be.
+
+use reconcile_core::{
+    config::{IpAddressType, KeyAlgorithm, Scheme},
+    plan::Step,
+    resource::{Address, Certificate, Kind, LoadBalancer, Outputs, Ref, Spec, Tags, Target},
+    state::Entry,
+};
+
+use crate::{
+    Cloud, Environment, memory,
+    run::{Ending, Flow, Run},
+    settle::own_outputs,
+};
+
+impl<E: Environment> Run<'_, E> {
+    /// Records an object, with what it supplies to others.
+    pub(crate) async fn record(&self, step: &Step, id: &str) -> Flow<Ending> {
+        let address = &step.address;
+        let outputs = match kind_with_outputs(address).then(|| like(address, id)).flatten() {
+            Some(like) => {
+                let read = self.environment.cloud().read(address, id, &like);
+                self.look(read).await?.map(|actual| actual.outputs).unwrap_or_default()
+            }
+            None => Outputs::new(),
+        };
+        let origin = self.origin_of_found(address);
+        let now = self.now();
+        self.end(address, |state| {
+            let entry = Entry {
+                id: id.to_owned(),
+                outputs: own_outputs(outputs),
+                origin,
+                recorded_at: now,
+            };
+            state.resources.insert(address.clone(), entry);
+            memory::found(state, address, now);
+        })
+        .await?;
+        Ok(Ending::Done)
+    }
+}
+
+fn kind_with_outputs(address: &Address) -> bool {
+    matches!(address.kind(), Kind::Certificate | Kind::LoadBalancer)
+}
+
+/// Settings that say no more of an object than its id does: the kinds that are waited for are read by id, and a plan does
+/// not repeat the settings of what it does not change.
+pub(crate) fn like(address: &Address, id: &str) -> Option<Spec> {
+    match address.kind() {
+        Kind::Certificate => Some(Spec::Certificate(Certificate {
+            domain: None,
+            names: [].into(),
+            key_algorithm: KeyAlgorithm::Rsa2048,
+            tags: Tags::new(),
+        })),
+        Kind::LoadBalancer => Some(Spec::LoadBalancer(LoadBalancer {
+            name: String::new(),
+            scheme: Scheme::InternetFacing,
+            ip_address_type: IpAddressType::Ipv4,
+            subnets: [].into(),
+            security_group: Ref::Known(String::new()),
+            attributes: [].into(),
+            tags: Tags::new(),
+        })),
+        Kind::Target => {
+            // `<target group>/<instance>:<port>`
+            let (group, member) = id.rsplit_once('/')?;
+            let (instance, port) = member.rsplit_once(':')?;
+            Some(Spec::Target(Target {
+                target_group: Ref::Known(group.to_owned()),
+                instance: instance.parse().ok()?,
+                port: port.parse().ok()?,
+            }))
+        }
+        _ => None,
+    }
+}

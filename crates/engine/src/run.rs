@@ -1,0 +1,192 @@
+//! What the steps of one run share.
+
+use std::{cell::RefCell, future::Future, pin::pin, time::Duration};
+
+use futures_util::future::{Either, select};
+use jiff::Timestamp;
+use reconcile_core::{
+    config::StackName,
+    plan::Step,
+    resource::{Address, Output, Ref, Spec, Unresolved},
+    state::{Intent, Operation, State},
+};
+
+use crate::{
+    Clock, CloudError, Environment, Event, Options, Report, StepError, StopSignal, Stopper, StoreError, Warning,
+    journal::Journal, options::Backoff, stop::stop_signal,
+};
+
+/// One run of one plan.
+pub(crate) struct Run<'a, E: Environment> {
+    pub(crate) environment: &'a E,
+    pub(crate) options: &'a Options,
+    pub(crate) stack: &'a StackName,
+    pub(crate) journal: Journal<'a, E::Store>,
+    pub(crate) warnings: RefCell<Vec<Warning>>,
+    /// Raised when a step fails: nothing new is begun then, and waits end.
+    pub(crate) failed: (Stopper, StopSignal),
+}
+
+/// How a step ended that did not fail.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    Done,
+    /// Too early: this run does not wait so long.
+    Later(Timestamp),
+    /// AWS still counts it as in use.
+    InUse,
+}
+
+/// Why a step ended before its end.
+#[derive(Debug)]
+pub(crate) enum Break {
+    /// It failed.
+    Failed(StepError),
+    /// The run stops. What the step did is recorded; the next run carries on.
+    Stopped,
+}
+
+/// What a part of a step gives.
+pub(crate) type Flow<T> = Result<T, Break>;
+
+impl<E: Into<StepError>> From<E> for Break {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl<'a, E: Environment> Run<'a, E> {
+    pub(crate) fn new(environment: &'a E, options: &'a Options, stack: &'a StackName, state: State) -> Self {
+        Self {
+            environment,
+            options,
+            stack,
+            journal: Journal::new(state, environment.store()),
+            warnings: RefCell::new(Vec::new()),
+            failed: stop_signal(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.environment.clock().now()
+    }
+
+    /// Whether nothing new is begun.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.options.stop.is_raised() || self.failed.1.is_raised()
+    }
+
+    pub(crate) fn tell(&self, step: &Step, event: Event<'_>) {
+        self.environment.report().event(step, self.now(), event);
+    }
+
+    pub(crate) fn warn(&self, step: &Step, text: String) {
+        self.tell(step, Event::Warning { text: &text });
+        self.warnings.borrow_mut().push(Warning { step: step.id, text });
+    }
+
+    /// A look at the cloud, given up when the user stops the run.
+    pub(crate) async fn look<T>(&self, future: impl Future<Output = Result<T, CloudError>>) -> Flow<T> {
+        match self.options.stop.unless(future).await {
+            Some(result) => Ok(result?),
+            None => Err(Break::Stopped),
+        }
+    }
+
+    /// A part of a wait, given up when the user stops the run or another step fails.
+    pub(crate) async fn unless_ending<T>(&self, future: impl Future<Output = T>) -> Flow<T> {
+        let ending = async {
+            select(pin!(self.options.stop.raised()), pin!(self.failed.1.raised())).await;
+        };
+        match select(pin!(future), pin!(ending)).await {
+            Either::Left((value, _)) => Ok(value),
+            Either::Right(_) => Err(Break::Stopped),
+        }
+    }
+
+    /// Stores what is about to be done, with what else has to be remembered before it. Nothing is begun any more once the
+    /// user stops the run.
+    pub(crate) async fn begin(
+        &self,
+        address: &Address,
+        operation: Operation,
+        token: Option<&str>,
+        remember: impl FnOnce(&mut State),
+    ) -> Flow<()> {
+        if self.options.stop.is_raised() {
+            return Err(Break::Stopped);
+        }
+        let intent = Intent {
+            operation,
+            token: token.map(str::to_owned),
+            begun_at: self.now(),
+        };
+        let store = |state: &mut State| {
+            state.intents.insert(address.clone(), intent);
+            remember(state);
+        };
+        Ok(self.journal.write(store).await?)
+    }
+
+    /// Stores the result of what was begun.
+    pub(crate) async fn end(&self, address: &Address, result: impl FnOnce(&mut State)) -> Result<(), StoreError> {
+        let store = |state: &mut State| {
+            state.intents.remove(address);
+            result(state);
+        };
+        self.journal.write(store).await
+    }
+
+    /// The settings with every reference replaced by what the resource behind it supplied.
+    pub(crate) fn resolve(&self, spec: &Spec) -> Result<Spec, Unresolved> {
+        let mut resolved = spec.clone();
+        self.journal.read(|state| {
+            for reference in resolved.references_mut() {
+                if let Ref::Of(address, output) = &*reference {
+                    let value = state.resources.get(address).and_then(|entry| match output {
+                        Output::Id => Some(&entry.id),
+                        other => entry.outputs.get(other),
+                    });
+                    let value = value.ok_or_else(|| Unresolved {
+                        address: address.clone(),
+                        output: output.clone(),
+                    })?;
+                    *reference = Ref::Known(value.clone());
+                }
+            }
+            Ok(())
+        })?;
+        Ok(resolved)
+    }
+
+    /// Begins to be patient with AWS.
+    pub(crate) fn patience(&self) -> Patience {
+        self.until(self.options.poll.patience)
+    }
+
+    /// Begins a wait of at most `duration`.
+    pub(crate) fn until(&self, duration: Duration) -> Patience {
+        let now = self.now();
+        Patience {
+            until: now.checked_add(duration).unwrap_or(Timestamp::MAX),
+            duration,
+            backoff: Backoff::new(self.options.poll),
+        }
+    }
+}
+
+/// A wait with an end.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    pub(crate) until: Timestamp,
+    pub(crate) duration: Duration,
+    backoff: Backoff,
+}
+
+impl Patience {
+    /// The next pause; `None` if the time is over.
+    pub(crate) fn pause(&mut self, now: Timestamp) -> Option<Duration> {
+        let left = Duration::try_from(self.until.duration_since(now)).ok()?;
+        (!left.is_zero()).then(|| self.backoff.pause(left))
+    }
+}

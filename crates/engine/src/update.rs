@@ -1,0 +1,84 @@
+//! Changes objects in place.
+
+use reconcile_core::{
+    naming,
+    observed::Actual,
+    plan::Step,
+    resource::{Address, Spec},
+    state::{Entry, Operation, Origin},
+};
+
+use crate::{
+    Cloud, Environment, Made, memory,
+    run::{Ending, Flow, Run},
+    settle::own_outputs,
+};
+
+impl<E: Environment> Run<'_, E> {
+    /// Makes the settings of an object as wanted.
+    pub(crate) async fn update(&self, step: &Step, id: &str, observed: &Spec, desired: &Spec) -> Flow<Ending> {
+        let desired = self.resolve(desired)?;
+        let actual = self.change(step, id, observed, &desired).await?;
+        let id = self
+            .journal
+            .read(|state| state.id(&step.address).unwrap_or(id).to_owned());
+        self.record_outputs(&step.address, &id, actual.outputs).await?;
+        Ok(Ending::Done)
+    }
+
+    /// One change with its intent, its result and a look at what came of it.
+    pub(crate) async fn change(&self, step: &Step, id: &str, observed: &Spec, desired: &Spec) -> Flow<Actual> {
+        let address = &step.address;
+        let begun = self.now();
+        self.begin(address, Operation::Update, None, |state| {
+            memory::before_update(state, address, observed, desired, begun);
+        })
+        .await?;
+        tracing::debug!(%address, id, "update");
+        let made = self.environment.cloud().update(address, id, observed, desired).await?;
+        let Made {
+            id: new,
+            outputs,
+            dns_change,
+        } = made;
+        // Renaming an object whose identity is its content gives it another id.
+        let id = if new.is_empty() { id.to_owned() } else { new };
+        let origin = self.origin_of_observed(address, observed);
+        let now = self.now();
+        self.end(address, |state| {
+            let entry = state.resources.entry(address.clone()).or_insert_with(|| Entry {
+                id: id.clone(),
+                outputs: own_outputs(outputs),
+                origin,
+                recorded_at: now,
+            });
+            entry.id.clone_from(&id);
+            memory::carried_by(state, address, dns_change);
+        })
+        .await?;
+        // What is closed is no longer found by what is wanted, which is nothing.
+        let like = if matches!(observed, Spec::PortClosure(_)) {
+            observed
+        } else {
+            desired
+        };
+        self.read_settled(step, &id, like, desired).await
+    }
+
+    /// Who made an object that the state does not know and the plan saw.
+    fn origin_of_observed(&self, address: &Address, observed: &Spec) -> Origin {
+        match observed.tags() {
+            Some(tags) if naming::is_owned(tags, self.stack, address) => Origin::FoundByTags,
+            _ => Origin::Adopted,
+        }
+    }
+
+    /// Who made an object that stands where one of the stack's should, as it should be.
+    pub(crate) fn origin_of_found(&self, address: &Address) -> Origin {
+        self.journal.read(|state| match state.intents.get(address) {
+            Some(intent) if intent.operation == Operation::Create => Origin::Created,
+            _ if address.kind().has_id() => Origin::FoundByTags,
+            _ => Origin::Adopted,
+        })
+    }
+}

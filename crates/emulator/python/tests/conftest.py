@@ -60,8 +60,11 @@ class Emulator:
                 region_name=region,
                 aws_access_key_id="AKIDEXAMPLE",
                 aws_secret_access_key="secret",
+                # Bad values must reach the emulator: it is what the tests ask.
                 config=Config(
-                    retries={"total_max_attempts": retries + 1}, read_timeout=10
+                    parameter_validation=False,
+                    read_timeout=10,
+                    retries={"total_max_attempts": retries + 1},
                 ),
             )
             if retries:

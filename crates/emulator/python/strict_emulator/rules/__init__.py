@@ -5,6 +5,8 @@ Each rule is a small function whose docstring names the fact that it enforces.
 
 from . import (  # noqa: F401
     acm,
+    ec2_groups,
+    ec2_instances,
     elbv2_attributes,
     elbv2_interfaces,
     elbv2_listeners,

@@ -46,10 +46,11 @@ def listener_shape(listener: Any) -> dict[str, Any]:
         "Port": int(listener.port),
         "Protocol": listener.protocol,
         "DefaultActions": [action_shape(action.data) for action in listener.default_actions],
+        # moto's serializer turns ARNs into structures, and an empty list into nothing.
+        "Certificates": [],
     }
     if listener.protocol == "HTTPS":
         shape["SslPolicy"] = listener.ssl_policy
-        # moto's serializer turns ARNs into certificate structures.
         shape["Certificates"] = [listener.certificate]
         shape["MutualAuthentication"] = {"Mode": "off"}
     return shape

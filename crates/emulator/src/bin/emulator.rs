@@ -1,5 +1,6 @@
 //! Starts the emulator with its data plane and the world of the story, for playing by hand.
 
+use std::fmt::Write as _;
 use std::io::Write;
 
 use reconcile_emulator::{Error, Options, PythonEnvironment, Scene, Seed};
@@ -9,7 +10,13 @@ async fn main() -> std::process::ExitCode {
     match run().await {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {error}");
+            let mut text = format!("error: {error}");
+            let mut cause = std::error::Error::source(&error);
+            while let Some(error) = cause {
+                let _ = write!(text, ": {error}");
+                cause = error.source();
+            }
+            let _ = writeln!(std::io::stderr(), "{text}");
             std::process::ExitCode::FAILURE
         }
     }
@@ -42,24 +49,19 @@ fn instructions(scene: &Scene) -> String {
         .into_iter()
         .map(|(name, value)| format!("export {name}={value}"))
         .collect();
-    let connect: Vec<String> = data_plane
-        .connect_to()
-        .into_iter()
-        .map(|pair| format!("--connect-to {pair}"))
-        .collect();
     let (instance, domain) = (world.instance(), &world.domain);
     format!(
         "# The emulated AWS\n{}\n\n\
          # A configuration (reconcile.toml)\n#   region = \"{}\"\n#   [site.www]\n#   domain   = \"{domain}\"\n\
          #   instance = \"{}\"\n#   health   = {{ path = \"/\" }}\n\n\
          # Options for the tool\n#   {}\n\n\
-         # The site, as it stands now\n#   curl -k {} --resolve {domain}:443:{} https://{domain}/\n",
+         # The site, as it stands now\n#   curl -k --connect-to {domain}:443:{}:{} https://{domain}/\n",
         exports.join("\n"),
         emulator.region(),
         instance.id,
         data_plane.arguments().join(" "),
-        connect.join(" "),
         instance.public,
+        data_plane.real_port(443).unwrap_or(443),
     )
 }
 

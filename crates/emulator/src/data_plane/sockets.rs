@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -19,6 +20,7 @@ use crate::model::World;
 /// Load balancers have addresses from here on, two each, as they have on AWS with two zones.
 const FIRST_BALANCER_HOST: u8 = 100;
 const ADDRESSES_PER_BALANCER: usize = 2;
+const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(20);
 
 /// What stands behind a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,7 +198,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, behind: Behind) {
     loop {
         let Ok((stream, visitor)) = listener.accept().await else {
             // For example too many open files: give others time to close some.
-            tokio::task::yield_now().await;
+            tokio::time::sleep(AFTER_FAILED_ACCEPT).await;
             continue;
         };
         let _ = stream.set_nodelay(true);

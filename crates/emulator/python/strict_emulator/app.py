@@ -51,8 +51,7 @@ class Application:
         call = wire.parse_call(environ, body)
         entry = STATE.journal.begin(call.service, call.action, call.parameters)
         struck = STATE.faults.take(call.service, call.action)
-        for fault in struck:
-            time.sleep(fault.seconds)
+        time.sleep(sum(fault.seconds for fault in struck))
         fault = next((fault for fault in struck if fault.kind != "latency"), None)
         if fault is not None and fault.kind == "drop_before":
             drop(environ)
@@ -91,7 +90,7 @@ class Application:
                 captured = {"status": 500, "headers": headers}
             if mutating:
                 self._after_mutation()
-                STATE.changed.notify_all()
+                STATE.touch()
         return captured["status"], captured["headers"], answer
 
 

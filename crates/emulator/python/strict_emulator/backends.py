@@ -15,8 +15,9 @@ from .state import STATE
 
 def regional(backends: Any) -> Iterator[Any]:
     """The backends of all regions that were used; looking creates none."""
-    if STATE.account in backends.keys():
-        yield from list(backends[STATE.account].values())
+    for account, by_region in list(backends.items()):
+        if account == STATE.account:
+            yield from list(by_region.values())
 
 
 def load_balancers() -> Iterator[tuple[Any, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from moto.core.utils import utcnow
 
-from . import backends
+from . import backends, caa
 from .state import STATE, now
 
 # Top-level domains that no public certificate is issued for (aws-facts 1.4).
@@ -32,6 +32,7 @@ class Progress:
     fails_with: str | None = None
     failure_reason: str | None = None
     issued_at: Any = None
+    issued_moment: float | None = None
     # Load balancers that let go of it, and until when ACM still counts them.
     released: dict[str, float] = field(default_factory=dict)
     users: set[str] = field(default_factory=set)
@@ -104,8 +105,19 @@ def advance(certificate: Any) -> None:
     if len(progress.proven_since) < len(progress.names):
         return
     if moment - max(progress.proven_since.values()) >= STATE.settings.issue_after:
+        if any(caa.forbids_amazon(domain) for domain in progress.names):
+            fail(certificate, "CAA_ERROR")
+            return
         certificate.status = "ISSUED"
         progress.issued_at = utcnow()
+        progress.issued_moment = moment
+
+
+def is_freshly_issued(certificate: Any) -> bool:
+    """Whether other services do not know yet that it was issued (aws-facts 7.1)."""
+    progress = progress_of(certificate)
+    moment = progress.issued_moment if progress else None
+    return moment is not None and now() - moment < STATE.settings.fresh_unknown_for
 
 
 def domain_status(certificate: Any, domain: str) -> str:

@@ -67,6 +67,7 @@ def merge_settings(body: object, _: dict[str, str]) -> object:
     """Changes some delays."""
     with STATE.lock:
         STATE.settings.merge(body)
+        STATE.touch()
         return STATE.settings.as_dict()
 
 
@@ -80,7 +81,7 @@ def put_health_scripts(body: object, _: dict[str, str]) -> object:
                 raise BadRequest("each step of a script needs a `state`")
     with STATE.lock:
         STATE.health_scripts.update(body)
-        STATE.changed.notify_all()
+        STATE.touch()
     return {"ok": True}
 
 
@@ -88,7 +89,7 @@ def clear_health_scripts(_: object, __: dict[str, str]) -> object:
     """Lets health be computed again."""
     with STATE.lock:
         STATE.health_scripts.clear()
-        STATE.changed.notify_all()
+        STATE.touch()
     return {"ok": True}
 
 
@@ -112,7 +113,7 @@ def fail_certificate(body: object, _: dict[str, str]) -> object:
     with STATE.lock:
         if not certificates.order_failure(body.get("arn"), body.get("domain"), reason):
             raise NotFound(f"no certificate {body.get('arn')}")
-        STATE.changed.notify_all()
+        STATE.touch()
     return {"ok": True}
 
 
@@ -124,7 +125,7 @@ def put_public_addresses(body: object, _: dict[str, str]) -> object:
         for instance_id, address in body.items():
             if not world.set_public_address(instance_id, address):
                 raise NotFound(f"no instance {instance_id}")
-        STATE.changed.notify_all()
+        STATE.touch()
     return {"ok": True}
 
 

@@ -40,6 +40,12 @@ class State:
     def __post_init__(self) -> None:
         # Notified after each request that may have changed the world.
         self.changed = threading.Condition(self.lock)
+        self.changed_at = now()
+
+    def touch(self) -> None:
+        """Says that something may have changed; call it under the lock."""
+        self.changed_at = now()
+        self.changed.notify_all()
 
 
 STATE = State()

@@ -128,9 +128,7 @@ def error_code(body: bytes) -> str | None:
     return str(kind).rsplit("#", 1)[-1] if kind else None
 
 
-def error_response(
-    service: str, code: str, message: str
-) -> tuple[list[tuple[str, str]], bytes]:
+def error_response(service: str, code: str, message: str) -> tuple[list[tuple[str, str]], bytes]:
     """Headers and body of an error in the format of the service's protocol."""
     request_id = str(uuid.uuid4())
     if service in ("acm", "wafv2"):

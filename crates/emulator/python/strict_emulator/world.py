@@ -15,7 +15,9 @@ from .registry import REGISTRY
 from .state import STATE, now
 
 LONGEST_WAIT = 60.0
+# How often to look while delays are running, and when all of them are over.
 LOOK_EVERY = 0.03
+LOOK_AT_REST_EVERY = 0.5
 
 _last_text = ""
 _version = 0
@@ -30,7 +32,15 @@ def wait_for_change(since: int | None, wait: float) -> dict[str, Any]:
             left = deadline - now()
             if world["version"] != since or left <= 0:
                 return world
-            STATE.changed.wait(min(left, LOOK_EVERY))
+            STATE.changed.wait(min(left, LOOK_AT_REST_EVERY if at_rest() else LOOK_EVERY))
+
+
+def at_rest() -> bool:
+    """Whether all delays since the last change are over, so that time changes nothing."""
+    steps = [step for script in STATE.health_scripts.values() for step in script]
+    longest = 2 * sum(STATE.settings.as_dict().values())
+    longest += sum(float(step.get("for") or 0) for step in steps)
+    return STATE.strict and now() - STATE.changed_at > longest + 1.0
 
 
 def current() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from conftest import Emulator, eventually, refused
+from scene import change, new_zone, simple
 
 
 @pytest.fixture
@@ -37,27 +38,8 @@ def records(acm: Any, arn: str) -> list[dict[str, Any]]:
 
 
 def write_record(emulator: Emulator, zone: str, record: dict[str, Any], value: str = "") -> None:
-    emulator.client("route53").change_resource_record_sets(
-        HostedZoneId=zone,
-        ChangeBatch={
-            "Changes": [
-                {
-                    "Action": "UPSERT",
-                    "ResourceRecordSet": {
-                        "Name": record["Name"],
-                        "Type": "CNAME",
-                        "TTL": 300,
-                        "ResourceRecords": [{"Value": value or record["Value"]}],
-                    },
-                }
-            ]
-        },
-    )
-
-
-def new_zone(emulator: Emulator, name: str) -> str:
-    zone = emulator.client("route53").create_hosted_zone(Name=name, CallerReference=str(uuid.uuid4()))
-    return str(zone["HostedZone"]["Id"]).rsplit("/", 1)[1]
+    wanted = simple(record["Name"], "CNAME", value or record["Value"])
+    change(emulator, zone, ("UPSERT", wanted))
 
 
 def test_records_appear_late_and_whole_later(emulator: Emulator, acm: Any) -> None:
@@ -88,7 +70,9 @@ def test_issued_only_for_the_right_record(emulator: Emulator, acm: Any) -> None:
     issued = describe(acm, arn)
     assert issued["NotAfter"] > issued["NotBefore"]
     assert issued["RenewalEligibility"] == "INELIGIBLE"
-    assert {option["ValidationStatus"] for option in issued["DomainValidationOptions"]} == {"SUCCESS"}
+    assert {option["ValidationStatus"] for option in issued["DomainValidationOptions"]} == {
+        "SUCCESS"
+    }
 
 
 def test_private_zone_proves_nothing(emulator: Emulator, acm: Any) -> None:
@@ -144,11 +128,11 @@ def test_key_algorithm_has_a_hyphen_in_describe_only(acm: Any) -> None:
 def test_list_pages_filters_and_summarises(acm: Any) -> None:
     domain = new_domain()
     arns = {request(acm, f"{label}.{domain}") for label in "abc"}
-    pages = list(
-        acm.get_paginator("list_certificates").paginate(PaginationConfig={"PageSize": 2})
-    )
+    pages = list(acm.get_paginator("list_certificates").paginate(PaginationConfig={"PageSize": 2}))
     assert all(len(page["CertificateSummaryList"]) <= 2 for page in pages)
-    found = {item["CertificateArn"]: item for page in pages for item in page["CertificateSummaryList"]}
+    found = {
+        item["CertificateArn"]: item for page in pages for item in page["CertificateSummaryList"]
+    }
     assert arns <= set(found)
     one = found[next(iter(arns))]
     assert one["SubjectAlternativeNameSummaries"] == [one["DomainName"]]
@@ -166,7 +150,9 @@ def test_token_gives_one_certificate(acm: Any) -> None:
     assert request(acm, domain, IdempotencyToken="same") != first
 
 
-@pytest.mark.parametrize("domain", ["-a.example.com", "a_b.example.com", "a.*.example.com", "nodot"])
+@pytest.mark.parametrize(
+    "domain", ["-a.example.com", "a_b.example.com", "a.*.example.com", "nodot"]
+)
 def test_bad_names_are_refused(acm: Any, domain: str) -> None:
     refused("ValidationException", acm.request_certificate, DomainName=domain)
 
@@ -188,7 +174,9 @@ def test_eleven_names_exceed_the_quota(acm: Any) -> None:
 
 
 def test_arns_that_lead_nowhere(acm: Any) -> None:
-    refused("ValidationException", acm.describe_certificate, CertificateArn="junk-that-is-long-enough")
+    refused(
+        "ValidationException", acm.describe_certificate, CertificateArn="junk-that-is-long-enough"
+    )
     arn = request(acm, new_domain())
     acm.delete_certificate(CertificateArn=arn)
     refused("ResourceNotFoundException", acm.describe_certificate, CertificateArn=arn)
@@ -212,6 +200,30 @@ def test_failures_on_order(emulator: Emulator, acm: Any) -> None:
     next_arn = request(acm, coming)
     eventually(lambda: describe(acm, next_arn)["Status"] == "FAILED")
     assert describe(acm, next_arn)["FailureReason"] == "ADDITIONAL_VERIFICATION_REQUIRED"
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "status"),
+    [
+        (['0 issue "letsencrypt.org"'], ["www"], "FAILED"),
+        (['0 issue "letsencrypt.org"', '0 issue "amazon.com"'], ["www"], "ISSUED"),
+        (['0 issue "amazon.com"', '0 issuewild ";"'], ["www", "*"], "FAILED"),
+        (['0 iodef "mailto:a@example.com"'], ["www"], "ISSUED"),
+    ],
+)
+def test_caa_records_decide(
+    emulator: Emulator, acm: Any, values: list[str], names: list[str], status: str
+) -> None:
+    domain = new_domain()
+    zone = new_zone(emulator, domain)
+    change(emulator, zone, ("CREATE", simple(domain, "CAA", *values)))
+    full = [f"{name}.{domain}" for name in names]
+    arn = request(acm, full[0], SubjectAlternativeNames=full[1:])
+    for record in records(acm, arn):
+        write_record(emulator, zone, record)
+    eventually(lambda: describe(acm, arn)["Status"] == status)
+    if status == "FAILED":
+        assert describe(acm, arn)["FailureReason"] == "CAA_ERROR"
 
 
 def test_private_top_level_domain_fails(acm: Any) -> None:

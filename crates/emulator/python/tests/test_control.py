@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 import urllib.error
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
@@ -56,8 +57,14 @@ class TestRequestLog:
 
     def test_errors_of_each_protocol(self, emulator: Emulator) -> None:
         emulator.control("DELETE", "requests")
-        refused("InvalidInstanceID.Malformed", emulator.client("ec2").describe_instances, InstanceIds=["x"])
-        refused("LoadBalancerNotFound", emulator.client("elbv2").describe_load_balancers, Names=["x"])
+        refused(
+            "InvalidInstanceID.Malformed",
+            emulator.client("ec2").describe_instances,
+            InstanceIds=["x"],
+        )
+        refused(
+            "LoadBalancerNotFound", emulator.client("elbv2").describe_load_balancers, Names=["x"]
+        )
         refused("NoSuchChange", emulator.client("route53").get_change, Id="C0")
         arn = "arn:aws:acm:ap-northeast-1:123456789012:certificate/0"
         refused(
@@ -75,7 +82,13 @@ class TestRequestLog:
     def test_dry_run_is_no_mutation(self, emulator: Emulator) -> None:
         emulator.control("DELETE", "requests")
         client = emulator.client("ec2")
-        refused("DryRunOperation", client.create_security_group, GroupName="x", Description="x", DryRun=True)
+        refused(
+            "DryRunOperation",
+            client.create_security_group,
+            GroupName="x",
+            Description="x",
+            DryRun=True,
+        )
         assert log(emulator)[0]["mutating"] is False
 
 
@@ -127,7 +140,9 @@ class TestFaults:
                 client.create_security_group(GroupName=name, Description="d", VpcId=vpc)
 
         def exists(name: str) -> bool:
-            found = client.describe_security_groups(Filters=[{"Name": "group-name", "Values": [name]}])
+            found = client.describe_security_groups(
+                Filters=[{"Name": "group-name", "Values": [name]}]
+            )
             return bool(found["SecurityGroups"])
 
         for kind in ("drop_before", "drop_after"):
@@ -185,10 +200,14 @@ class TestWorld:
             Certificates=[{"CertificateArn": certificate}],
             SslPolicy="ELBSecurityPolicy-TLS13-1-2-2021-06",
         )
-        change(emulator, zone["id"], ("CREATE", simple(f"old.{domain}", "A", "127.0.42.10", ttl=60)))
+        change(
+            emulator, zone["id"], ("CREATE", simple(f"old.{domain}", "A", "127.0.42.10", ttl=60))
+        )
         target = balancer["DNSName"]
         change(
-            emulator, zone["id"], ("CREATE", alias(domain, target, balancer["CanonicalHostedZoneId"]))
+            emulator,
+            zone["id"],
+            ("CREATE", alias(domain, target, balancer["CanonicalHostedZoneId"])),
         )
 
         def healthy() -> Any:

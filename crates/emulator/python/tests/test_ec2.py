@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from conftest import Emulator, refused
+from conftest import Emulator, eventually, refused
 from scene import Site, build_site, unique
 
 
@@ -17,9 +18,7 @@ def site(shared_emulator: Emulator) -> Site:
 
 @pytest.fixture
 def group(emulator: Emulator, site: Site) -> str:
-    answer = site.ec2.create_security_group(
-        GroupName=unique(), Description="d", VpcId=site.vpc
-    )
+    answer = site.ec2.create_security_group(GroupName=unique(), Description="d", VpcId=site.vpc)
     return str(answer["GroupId"])
 
 
@@ -81,7 +80,9 @@ def test_rules_have_ids_tags_and_references(site: Site, group: str) -> None:
     answer = authorize(
         site,
         group,
-        tcp(443, UserIdGroupPairs=[{"GroupId": site.balancer_group, "Description": "from the ALB"}]),
+        tcp(
+            443, UserIdGroupPairs=[{"GroupId": site.balancer_group, "Description": "from the ALB"}]
+        ),
         TagSpecifications=[
             {"ResourceType": "security-group-rule", "Tags": [{"Key": "stack", "Value": "www"}]}
         ],
@@ -231,6 +232,28 @@ def test_fresh_group_is_unknown_for_a_moment(emulator: Emulator, site: Site) -> 
     )
     emulator.control("PUT", "settings", {"fresh_unknown_for": 0})
     authorize(site, group, tcp(80, IpRanges=blocks("192.0.2.0/24")))
+
+
+def test_fresh_rules_are_missing_for_a_moment(emulator: Emulator, site: Site, group: str) -> None:
+    permission = tcp(80, IpRanges=blocks("192.0.2.0/24"))
+    emulator.control("PUT", "settings", {"fresh_unknown_for": 0.3})
+
+    def described() -> Any:
+        return site.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]
+
+    eventually(lambda: not_refused(described))
+    authorize(site, group, permission)
+    assert rules(site, group) == [] and described()["IpPermissions"] == []
+    refused("InvalidPermission.Duplicate", lambda: authorize(site, group, permission))
+    eventually(lambda: rules(site, group) and described()["IpPermissions"])
+
+
+def not_refused(call: Any) -> bool:
+    """Whether a call is answered."""
+    try:
+        return bool(call())
+    except ClientError:
+        return False
 
 
 def test_instance_ids(site: Site) -> None:

@@ -138,9 +138,7 @@ class TestLoadBalancers:
             )
 
         refused("InvalidConfigurationRequest", enable)
-        s3.create_bucket(
-            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
-        )
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         assert "Access Denied" in refused("InvalidConfigurationRequest", enable)
         s3.put_bucket_policy(Bucket=bucket, Policy='{"Version":"2012-10-17","Statement":[]}')
         enable()
@@ -156,9 +154,7 @@ class TestLoadBalancers:
                 refused("OperationNotPermitted", site.elb.delete_load_balancer, LoadBalancerArn=arn)
         site.elb.delete_load_balancer(LoadBalancerArn=arn)
         site.elb.delete_load_balancer(LoadBalancerArn=arn)
-        refused(
-            "LoadBalancerNotFound", site.elb.describe_load_balancers, LoadBalancerArns=[arn]
-        )
+        refused("LoadBalancerNotFound", site.elb.describe_load_balancers, LoadBalancerArns=[arn])
 
     def test_interfaces_live_and_linger(self, site: Site) -> None:
         group = new_group(site)
@@ -203,7 +199,10 @@ class TestLoadBalancers:
         eventually(lambda: len(interfaces(site, group)) == 3)
         refused("ValidationError", site.elb.set_subnets, LoadBalancerArn=arn, Subnets=[third])
         refused(
-            "InvalidSubnet", site.elb.set_ip_address_type, LoadBalancerArn=arn, IpAddressType="dualstack"
+            "InvalidSubnet",
+            site.elb.set_ip_address_type,
+            LoadBalancerArn=arn,
+            IpAddressType="dualstack",
         )
 
     def test_pages(self, site: Site) -> None:
@@ -280,7 +279,9 @@ class TestTargetGroups:
     def test_limits(self, site: Site, setting: dict[str, Any]) -> None:
         refused("ValidationError", lambda: site.group(**setting))
         arn = site.group()
-        refused("ValidationError", lambda: site.elb.modify_target_group(TargetGroupArn=arn, **setting))
+        refused(
+            "ValidationError", lambda: site.elb.modify_target_group(TargetGroupArn=arn, **setting)
+        )
 
     def test_modification(self, site: Site) -> None:
         arn = site.group()

@@ -80,7 +80,9 @@ def test_the_health_port_counts(site: Site) -> None:
 def test_zone_must_be_enabled(site: Site) -> None:
     third, fourth = (
         site.ec2.create_subnet(
-            VpcId=site.vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"ap-northeast-1{zone}"
+            VpcId=site.vpc,
+            CidrBlock=f"10.0.{number}.0/24",
+            AvailabilityZone=f"ap-northeast-1{zone}",
         )["Subnet"]["SubnetId"]
         for number, zone in ((20, "c"), (21, "d"))
     )
@@ -134,15 +136,11 @@ def test_draining(site: Site) -> None:
     serve(site, group)
     eventually(lambda: site.health(group)[0] == ("healthy", None))
     assert len(site.health(group)) == 2
-    site.elb.deregister_targets(
-        TargetGroupArn=group, Targets=[{"Id": site.instance, "Port": 8443}]
-    )
+    site.elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": site.instance, "Port": 8443}])
     assert site.health(group)[1] == ("draining", "Target.DeregistrationInProgress")
     eventually(lambda: site.health(group) == HEALTHY)
     # An unknown target is no error.
-    site.elb.deregister_targets(
-        TargetGroupArn=group, Targets=[{"Id": site.instance, "Port": 8443}]
-    )
+    site.elb.deregister_targets(TargetGroupArn=group, Targets=[{"Id": site.instance, "Port": 8443}])
     asked = site.elb.describe_target_health(
         TargetGroupArn=group, Targets=[{"Id": site.instance, "Port": 8443}]
     )["TargetHealthDescriptions"][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -93,7 +94,9 @@ def test_redirect_defaults_and_no_policy_on_http(site: Site, balancer: str, grou
 
 def test_redirects_that_cannot_be(site: Site, balancer: str, group: str, certificate: str) -> None:
     loop = {"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301"}}
-    refused("InvalidLoadBalancerAction", lambda: site.listener(balancer, group, DefaultActions=[loop]))
+    refused(
+        "InvalidLoadBalancerAction", lambda: site.listener(balancer, group, DefaultActions=[loop])
+    )
     down = {"Type": "redirect", "RedirectConfig": {"Protocol": "HTTP", "StatusCode": "HTTP_301"}}
     refused(
         "InvalidLoadBalancerAction",
@@ -107,6 +110,23 @@ def test_pending_certificate(emulator: Emulator, site: Site, balancer: str, grou
     )["CertificateArn"]
     message = refused("UnsupportedCertificate", lambda: https(site, balancer, group, pending))
     assert "must have a fully-qualified domain name" in message
+
+
+def test_freshly_issued_certificate(emulator: Emulator, site: Site) -> None:
+    balancer, group = str(site.balancer()["LoadBalancerArn"]), site.group()
+    created = time.monotonic()
+    certificate = issued_certificate(emulator, f"{unique('f')}.example.com")
+    # The certificate is fresh then, the load balancer is not.
+    emulator.control("PUT", "settings", {"fresh_unknown_for": (time.monotonic() - created) * 0.7})
+    refused("CertificateNotFound", lambda: https(site, balancer, group, certificate))
+
+    def known() -> bool:
+        try:
+            return bool(https(site, balancer, group, certificate))
+        except site.elb.exceptions.CertificateNotFoundException:
+            return False
+
+    eventually(known)
 
 
 def test_certificates_that_cannot_be(
@@ -152,9 +172,7 @@ def test_policies(site: Site, balancer: str, group: str, certificate: str) -> No
 def test_one_listener_per_port(site: Site, balancer: str, group: str) -> None:
     first = site.listener(balancer, group)
     assert site.listener(balancer, group)["ListenerArn"] == first["ListenerArn"]
-    refused(
-        "DuplicateListener", lambda: site.listener(balancer, group, DefaultActions=[REDIRECT])
-    )
+    refused("DuplicateListener", lambda: site.listener(balancer, group, DefaultActions=[REDIRECT]))
 
 
 def test_group_limits(site: Site, balancer: str, group: str) -> None:

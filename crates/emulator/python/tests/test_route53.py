@@ -23,14 +23,18 @@ class Zone:
     def change(self, *changes: tuple[str, dict[str, Any]]) -> dict[str, Any]:
         return change(self.emulator, self.id, *changes)
 
-    def refused(self, *changes: tuple[str, dict[str, Any]], code: str = "InvalidChangeBatch") -> str:
+    def refused(
+        self, *changes: tuple[str, dict[str, Any]], code: str = "InvalidChangeBatch"
+    ) -> str:
         return refused(code, lambda: self.change(*changes))
 
     def at(self, label: str) -> str:
         return f"{label}.{self.name}."
 
     def records(self, name: str) -> list[dict[str, Any]]:
-        pages = self.client.get_paginator("list_resource_record_sets").paginate(HostedZoneId=self.id)
+        pages = self.client.get_paginator("list_resource_record_sets").paginate(
+            HostedZoneId=self.id
+        )
         return [one for page in pages for one in page["ResourceRecordSets"] if one["Name"] == name]
 
 
@@ -186,7 +190,9 @@ def test_alias_inside_the_zone(zone: Zone) -> None:
 
 
 def test_lists_page_by_name_type_and_identifier(zone: Zone) -> None:
-    zone.change(*[("CREATE", simple(zone.at(f"n{number}"), "A", "192.0.2.1")) for number in range(5)])
+    zone.change(
+        *[("CREATE", simple(zone.at(f"n{number}"), "A", "192.0.2.1")) for number in range(5)]
+    )
     for identifier in "ab":
         zone.change(
             ("CREATE", simple(zone.at("w"), "A", "192.0.2.1", SetIdentifier=identifier, Weight=1))

@@ -247,7 +247,8 @@ def pending_has_no_body(response: Any) -> None:
     if certificate.status == "PENDING_VALIDATION":
         raise Refusal(
             "RequestInProgressException",
-            f"Certificate {certificate.arn} is in status PENDING_VALIDATION and cannot be retrieved.",
+            f"Certificate {certificate.arn} is in status PENDING_VALIDATION and cannot be "
+            "retrieved.",
         )
 
 

@@ -235,9 +235,7 @@ def authorize(response: Any, egress: bool) -> dict[str, Any]:
         raise Refusal("MissingParameter", "The request must contain the parameter ipPermissions")
     keys = [key_of(rule) for rule in wanted]
     if len(set(keys)) < len(keys):
-        raise Refusal(
-            "InvalidParameterValue", "The same permission must not appear multiple times"
-        )
+        raise Refusal("InvalidParameterValue", "The same permission must not appear multiple times")
     taken = {key_of(rule) for rule in present}
     for rule in wanted:
         if key_of(rule) in taken:
@@ -248,6 +246,7 @@ def authorize(response: Any, egress: bool) -> dict[str, Any]:
     check_rule_quota([*present, *wanted])
     tags = response._parse_tag_specification().get("security-group-rule", {})
     for rule in wanted:
+        stamp(rule)
         rule.add_tags(tags)
     present.extend(wanted)
     return {"Return": True, "SecurityGroupRules": [rule_shape(rule) for rule in wanted]}
@@ -419,6 +418,18 @@ def groups_in_pages(response: Any, result: dict[str, Any]) -> dict[str, Any]:
     return {"SecurityGroups": shown, "NextToken": token}
 
 
+@REGISTRY.patch(SecurityGroup, "ip_permissions")
+def known_ingress(_: Any, group: SecurityGroup) -> Any:
+    """New rules may be missing from reads at first (aws-facts 7.1)."""
+    return group._flattened_rules([rule for rule in group.ingress_rules if not is_fresh(rule)])
+
+
+@REGISTRY.patch(SecurityGroup, "ip_permissions_egress")
+def known_egress(_: Any, group: SecurityGroup) -> Any:
+    """The same for outbound rules (aws-facts 7.1)."""
+    return group._flattened_rules([rule for rule in group.egress_rules if not is_fresh(rule)])
+
+
 @REGISTRY.instead(SecurityGroups, "describe_security_group_rules")
 def describe_security_group_rules(response: Any) -> dict[str, Any]:
     """Flat rules with ids, tags and references, in pages (aws-facts 6.1)."""
@@ -436,7 +447,10 @@ def describe_security_group_rules(response: Any) -> dict[str, Any]:
     rules = response.ec2_backend.describe_security_group_rules(identifiers, filters)
     for rule in rules:
         # moto's copies carry -1 for "no port"; the shape does that itself.
-        rule.from_port = None if rule.from_port == -1 and rule.ip_protocol == "-1" else rule.from_port
+        rule.from_port = (
+            None if rule.from_port == -1 and rule.ip_protocol == "-1" else rule.from_port
+        )
+    rules = [rule for rule in rules if not is_fresh(rule)]
     shown, token = page(rules, page_size(response), response._get_param("NextToken"), bad_token)
     return {"SecurityGroupRules": [rule_shape(rule) for rule in shown], "NextToken": token}
 

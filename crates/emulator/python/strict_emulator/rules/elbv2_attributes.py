@@ -144,9 +144,7 @@ def check_log_bucket(response: Any, attributes: dict[str, str]) -> None:
             continue
         name = attributes.get(f"{kind}.s3.bucket")
         if not name:
-            raise Refusal(
-                "ValidationError", f"The value of '{kind}.s3.bucket' must be specified"
-            )
+            raise Refusal("ValidationError", f"The value of '{kind}.s3.bucket' must be specified")
         backend = s3_backends[response.current_account][response.partition]
         bucket = backend.buckets.get(name)
         if bucket is None:

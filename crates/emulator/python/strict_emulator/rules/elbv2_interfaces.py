@@ -6,6 +6,7 @@ groups, and outlive it for a while (aws-facts 3 and 6.5).
 
 from __future__ import annotations
 
+import datetime
 import random
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..state import STATE, now
 class BalancerInterface(NetworkInterface):
     """An interface of a load balancer."""
 
+    attached_at: datetime.datetime
     removed_at: float | None = None
 
     @property
@@ -142,6 +144,4 @@ def managed_interfaces_are_not_ours(response: Any) -> None:
     identifier = response._get_param("NetworkInterfaceId")
     interface = response.ec2_backend.enis.get(identifier)
     if isinstance(interface, BalancerInterface):
-        raise Refusal(
-            "AuthFailure", "You do not have permission to access the specified resource."
-        )
+        raise Refusal("AuthFailure", "You do not have permission to access the specified resource.")

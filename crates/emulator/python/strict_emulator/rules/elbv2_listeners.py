@@ -41,6 +41,8 @@ def check_certificate(response: Any, arn: str) -> None:
             f"The certificate '{arn}' must have a fully-qualified domain name, a supported "
             "signature, and a supported key size.",
         )
+    if certificates.is_freshly_issued(certificate):
+        raise Refusal("CertificateNotFound", f"Certificate '{arn}' not found")
 
 
 def certificate_arns(response: Any) -> list[str]:
@@ -57,9 +59,7 @@ def check_default_certificate(response: Any) -> None:
             f"Up to '1' certificate ARNs can be specified, but '{len(given)}' were specified",
         )
     if any(item.get("IsDefault") is not None for item in given):
-        raise Refusal(
-            "ValidationError", "You cannot set the isDefault parameter for a certificate"
-        )
+        raise Refusal("ValidationError", "You cannot set the isDefault parameter for a certificate")
     for arn in certificate_arns(response):
         check_certificate(response, arn)
 
@@ -75,17 +75,21 @@ def check_security(response: Any, protocol: str, has_certificate: bool) -> None:
     """Certificate and policy go with HTTPS and only with it (aws-facts 4.1)."""
     if protocol == "HTTPS":
         if not has_certificate:
-            raise Refusal(
-                "ValidationError", "A certificate must be specified for HTTPS listeners"
-            )
+            raise Refusal("ValidationError", "A certificate must be specified for HTTPS listeners")
         return
     if certificate_arns(response):
-        raise Refusal("ValidationError", f"A certificate cannot be specified for {protocol} listeners")
+        raise Refusal(
+            "ValidationError", f"A certificate cannot be specified for {protocol} listeners"
+        )
     if response._get_param("SslPolicy") is not None:
-        raise Refusal("ValidationError", f"An SSL policy cannot be specified for {protocol} listeners")
+        raise Refusal(
+            "ValidationError", f"An SSL policy cannot be specified for {protocol} listeners"
+        )
 
 
-def check_actions(response: Any, actions: list[dict[str, Any]], balancer: Any, protocol: str) -> None:
+def check_actions(
+    response: Any, actions: list[dict[str, Any]], balancer: Any, protocol: str
+) -> None:
     """Actions end in exactly one routing action that can be carried out (aws-facts 4.3)."""
     final = [one for one in actions if one["Type"] in ("forward", "redirect", "fixed-response")]
     if len(final) != 1:
@@ -119,9 +123,7 @@ def check_redirect(action: dict[str, Any], protocol: str) -> None:
         )
     shape = action_shape({**action, "RedirectConfig": config})["RedirectConfig"]
     if protocol == "HTTPS" and shape["Protocol"] == "HTTP":
-        raise Refusal(
-            "InvalidLoadBalancerAction", "You cannot redirect from HTTPS to HTTP"
-        )
+        raise Refusal("InvalidLoadBalancerAction", "You cannot redirect from HTTPS to HTTP")
     same_protocol = shape["Protocol"] in ("#{protocol}", protocol)
     rest = (shape["Host"], shape["Port"], shape["Path"])
     if same_protocol and rest == ("#{host}", "#{port}", "/#{path}"):
@@ -200,7 +202,9 @@ def same_settings(response: Any, listener: Any) -> bool:
         return same
     policy = response._get_param("SslPolicy") or DEFAULT_POLICY
     return (
-        same and policy == listener.ssl_policy and certificate_arns(response) == [listener.certificate]
+        same
+        and policy == listener.ssl_policy
+        and certificate_arns(response) == [listener.certificate]
     )
 
 

@@ -85,9 +85,7 @@ def find_subnets(response: Any) -> list[Any]:
         try:
             found.append(response.elbv2_backend.ec2_backend.get_subnet(identifier))
         except InvalidSubnetIdError:
-            raise Refusal(
-                "SubnetNotFound", f"The subnet ID '{identifier}' is not valid"
-            ) from None
+            raise Refusal("SubnetNotFound", f"The subnet ID '{identifier}' is not valid") from None
     return found
 
 

@@ -85,9 +85,7 @@ def check_health_target(response: Any) -> None:
             "ValidationError", f"Health check protocol '{protocol}' must be one of 'HTTP, HTTPS'"
         )
     port = response._get_param("HealthCheckPort")
-    if port not in (None, "traffic-port") and not (
-        str(port).isdigit() and 1 <= int(port) <= 65535
-    ):
+    if port not in (None, "traffic-port") and not (str(port).isdigit() and 1 <= int(port) <= 65535):
         raise Refusal(
             "ValidationError",
             f"Health check port '{port}' must be 'traffic-port' or in the range 1-65535",
@@ -107,9 +105,7 @@ def check_codes(codes: str | None) -> None:
     if codes is None:
         return
     parts = [re.fullmatch(r"(\d{3})(?:-(\d{3}))?", part.strip()) for part in codes.split(",")]
-    fits = all(
-        part and 200 <= int(part[1]) <= int(part[2] or part[1]) <= 499 for part in parts
-    )
+    fits = all(part and 200 <= int(part[1]) <= int(part[2] or part[1]) <= 499 for part in parts)
     if not fits:
         raise Refusal(
             "ValidationError",
@@ -255,10 +251,16 @@ NOT_FOUND = {
 }
 
 
+def kind_of(arn: str) -> str:
+    """The kind of resource in an ARN, or nothing."""
+    parts = arn.split(":", 5)
+    return parts[5].split("/", 1)[0] if len(parts) == 6 else ""
+
+
 def resource_of(response: Any, arn: str) -> Any:
     """The resource of an ARN, or the refusal that fits its kind."""
     backend = response.elbv2_backend
-    kind = arn.split(":")[5].split("/")[0] if arn.count(":") >= 5 else ""
+    kind = kind_of(arn)
     if kind not in NOT_FOUND:
         raise Refusal("ValidationError", f"'{arn}' is not a valid load balancer ARN")
     listeners = [
@@ -288,7 +290,7 @@ def check_tagged(response: Any) -> None:
         )
     for arn in arns:
         if is_fresh(resource_of(response, arn)):
-            raise Refusal(*NOT_FOUND[arn.split(":")[5].split("/")[0]])
+            raise Refusal(*NOT_FOUND[kind_of(arn)])
 
 
 @REGISTRY.after(ELBV2Response, "describe_tags")

@@ -37,7 +37,7 @@ def check_targets(group: Any, identifiers: list[str]) -> None:
     """Instances exist, run and are in the group's VPC (aws-facts 2.4)."""
     if group.target_type != "instance":
         return
-    found = {identifier: backends.instance(identifier) for identifier in identifiers}
+    found: dict[str, Any] = {one: backends.instance(one) for one in identifiers}
     unknown = [one for one, instance in found.items() if instance is None]
     if unknown:
         raise Refusal(

@@ -150,9 +150,7 @@ def check_once(action: str, wanted: RecordSet, touched: set[tuple[str, Key]]) ->
     touched.add((effect, key_of(wanted)))
 
 
-def apply_change(
-    action: str, wanted: RecordSet, records: dict[Key, Any], zone: Any
-) -> None:
+def apply_change(action: str, wanted: RecordSet, records: dict[Key, Any], zone: Any) -> None:
     """Carries out one change on the copy, after checking what stands there now."""
     existing = records.get(key_of(wanted))
     label = f"resource record set [name='{wanted.name}', type='{wanted.type}'{identifier(wanted)}]"
@@ -257,12 +255,12 @@ def check_apex(records: dict[Key, Any], zone: Any) -> None:
     """The zone's own NS and SOA sets stay."""
     for kind in ("NS", "SOA"):
         if (zone.name, kind, None) not in records:
-            raise bad_batch(f"A HostedZone must contain at least one {kind} record for the zone itself.")
+            raise bad_batch(
+                f"A HostedZone must contain at least one {kind} record for the zone itself."
+            )
 
 
-def check_alias_targets(
-    records: dict[Key, Any], changes: list[dict[str, Any]], zone: Any
-) -> None:
+def check_alias_targets(records: dict[Key, Any], changes: list[dict[str, Any]], zone: Any) -> None:
     """An alias names its target's own zone id (aws-facts 5.4)."""
     for change in changes:
         if change["Action"] == "DELETE" or not change["ResourceRecordSet"].get("AliasTarget"):

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// No usable Python interpreter was found.
-    #[error("`{interpreter}` cannot be run; the emulator needs Python 3.9 or newer (or set RECONCILE_PYTHON)")]
+    #[error("`{interpreter}` cannot be run; the emulator needs Python 3.10 or newer (or set RECONCILE_PYTHON)")]
     NoPython {
         /// The interpreter that was tried.
         interpreter: String,

@@ -90,6 +90,8 @@ impl Emulator {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .env("AWS_DEFAULT_REGION", &options.region)
+            // Plain moto issues certificates by this timer, strict rules by what stands in DNS.
+            .env("MOTO_ACM_VALIDATION_WAIT", "1")
             .envs(client_environment(&options.region));
         if options.plain {
             command.arg("--plain");

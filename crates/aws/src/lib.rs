@@ -25,11 +25,17 @@ mod acm;
 mod alias_record;
 mod certificate;
 mod clients;
+mod ec2;
 mod error;
+mod group_rules;
+mod instance_ingress;
+mod ownership;
 mod pacing;
 mod paging;
+mod port_closure;
 mod retry;
 mod route53;
+mod security_group;
 mod sts;
 mod validation_record;
 

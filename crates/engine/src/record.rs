@@ -1,10 +1,11 @@
 //! Takes objects into the state that are as they should be.
 
+use jiff::Timestamp;
 use reconcile_core::{
     config::{IpAddressType, KeyAlgorithm, Scheme},
     plan::Step,
     resource::{Address, Certificate, Kind, LoadBalancer, Outputs, Ref, Spec, Tags, Target},
-    state::Entry,
+    state::{Entry, Retired, State},
 };
 
 use crate::{
@@ -27,6 +28,7 @@ impl<E: Environment> Run<'_, E> {
         let origin = self.origin_of_found(address);
         let now = self.now();
         self.end(address, |state| {
+            retire_other(state, address, id, now);
             let entry = Entry {
                 id: id.to_owned(),
                 outputs: own_outputs(outputs),
@@ -38,6 +40,24 @@ impl<E: Environment> Run<'_, E> {
         })
         .await?;
         Ok(Ending::Done)
+    }
+}
+
+/// A run that died between making a successor and recording it leaves the state with the old object. Where objects are
+/// known by their content the plan sees the successor only, so the old one is retired here and deleted by the next plan.
+fn retire_other(state: &mut State, address: &Address, id: &str, now: Timestamp) {
+    let old = state.id(address).filter(|old| *old != id && !address.kind().has_id());
+    if let Some(old) = old.map(str::to_owned)
+        && let Some(spec) = like(address, &old)
+        && !state.retired.iter().any(|retired| retired.id == old)
+    {
+        let address = address.clone();
+        state.retired.push(Retired {
+            address,
+            id: old,
+            spec,
+            retired_at: now,
+        });
     }
 }
 

@@ -1,1 +1,65 @@
-fn main() {}
+//! `reconcile`: moves a web site on one EC2 instance behind an Application Load Balancer with an ACM certificate.
+//!
+//! This crate is the command line: it reads files and options, asks, prints and keeps the state. What is to be done is
+//! decided in `reconcile-core`, carried out by `reconcile-engine`, and brought to AWS by `reconcile-aws`.
+
+mod args;
+mod cloud;
+mod commands;
+mod error;
+mod logging;
+mod output;
+mod progress;
+mod render;
+mod signals;
+mod store;
+mod visit;
+
+use std::process::ExitCode;
+
+use reconcile_engine::stop_signal;
+
+use args::{Command, CommonArgs};
+use error::{CommandError, Ended};
+use output::Shell;
+use signals::Signals;
+
+fn main() -> ExitCode {
+    let (command, common) = match args::parse(std::env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // That help cannot be written is nothing that could be told.
+            let _ = error.print();
+            return args::exit_code(&error).into();
+        }
+    };
+    let shell = Shell::new(common.color);
+    logging::start(common.verbose, shell.err_paint().is_coloured());
+    tracing::debug!(
+        version = env!("CARGO_PKG_VERSION"),
+        command = command.name(),
+        "starting"
+    );
+    match run(&command, &common, &shell) {
+        Ok(ended) => ended.exit_code().into(),
+        Err(error) => {
+            output::note(&error.render(shell.err_paint()));
+            error.exit_code().into()
+        }
+    }
+}
+
+fn run(command: &Command, common: &CommonArgs, shell: &Shell) -> Result<Ended, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        let signals = Signals::take()?;
+        let (stopper, stop) = stop_signal();
+        tokio::select! {
+            result = commands::run(command, common, shell, &stop) => result,
+            () = signals.watch(stopper) => Ok(Ended::AtOnce),
+        }
+    });
+    // A question that nobody answers any more holds a thread; it is not waited for.
+    runtime.shutdown_background();
+    result
+}

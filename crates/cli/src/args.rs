@@ -1,0 +1,311 @@
+//! The command line: what can be asked for, and how it is written.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use reconcile_core::plan::Stage;
+use reconcile_probe::{ConnectTo, DnsServer, NetworkOptions};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done, or nothing to do
+  1   an error, an interruption, or the plan was not applied (no `yes`, or no terminal and no `--yes`)
+  2   with --detailed-exitcode: changes are pending and were not applied
+  64  the command line cannot be understood
+  130 ended at once by a second Ctrl-C
+
+Environment:
+  AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...  read by the AWS SDK as everywhere
+  NO_COLOR  no colours, as with `--color never`";
+
+/// The exit code for a command line that cannot be understood (`EX_USAGE` of BSD's sysexits). clap's own, 2, would be
+/// taken for pending changes.
+pub(crate) const USAGE_EXIT_CODE: u8 = 64;
+
+/// Moves a web site on EC2 behind an Application Load Balancer with an ACM certificate
+///
+/// Reads what is wanted from a TOML file, compares it with what is in AWS, shows the plan, asks, and carries it out.
+/// Without a command it does the same as `reconcile apply`.
+#[derive(Debug, Parser)]
+#[command(name = "reconcile", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<CommandLine>,
+    #[command(flatten)]
+    apply: ApplyArgs,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum CommandLine {
+    /// Show what would be done, and change nothing
+    #[command(after_help = EXIT_CODES)]
+    Plan(PlanArgs),
+    /// Show the plan, ask, and carry it out
+    #[command(after_help = EXIT_CODES)]
+    Apply(ApplyArgs),
+    /// Check the configuration file without asking AWS
+    #[command(after_help = EXIT_CODES)]
+    Validate,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(crate) struct CommonArgs {
+    /// The configuration file
+    #[arg(
+        long,
+        short = 'c',
+        global = true,
+        value_name = "FILE",
+        default_value = "reconcile.toml"
+    )]
+    pub(crate) config: PathBuf,
+    /// The state file [default: state/NAME.json in the working directory, NAME being the stack's]
+    #[arg(long, short = 's', global = true, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
+    /// When to colour the output
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: ColorChoice,
+    /// Say on stderr what is asked of AWS and the sites; twice: with details
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+/// How the sites are reached; calls to AWS are not affected.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Ways to the sites")]
+pub(crate) struct NetworkArgs {
+    /// Resolve the names of sites and load balancers at this DNS server
+    #[arg(long, global = true, value_name = "ADDR[:PORT]")]
+    pub(crate) dns_server: Option<DnsServer>,
+    /// Trust the certificates in this PEM file besides the system's
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Connect to HOST2:PORT2 instead of HOST1:PORT1, as curl does; can be repeated
+    #[arg(long, global = true, value_name = "HOST1:PORT1:HOST2:PORT2")]
+    pub(crate) connect_to: Vec<ConnectTo>,
+}
+
+impl NetworkArgs {
+    /// The same for the probe.
+    pub(crate) fn options(&self) -> NetworkOptions {
+        NetworkOptions {
+            dns_server: self.dns_server,
+            ca_file: self.ca_file.clone(),
+            connect_to: self.connect_to.clone(),
+            ..NetworkOptions::default()
+        }
+    }
+}
+
+/// What `plan` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub(crate) struct PlanArgs {
+    /// Go no further than this stage
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) until: Option<Until>,
+    /// End with exit code 2 if changes are pending
+    #[arg(long)]
+    pub(crate) detailed_exitcode: bool,
+}
+
+/// What `apply` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub(crate) struct ApplyArgs {
+    /// Do not ask; needed where stdin or stderr is not a terminal
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    /// How often AWS is asked while waiting, such as `5s` [default: growing from 2s to 15s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) poll_interval: Option<Duration>,
+}
+
+/// When output is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// A stage to stop after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Until {
+    /// Build the new path beside the old one
+    Prepare,
+    /// Prove the new path
+    Prove,
+    /// Move visitors
+    Cutover,
+    /// Wait until the old address is forgotten
+    Drain,
+    /// Close the instance to all but the load balancer
+    Lockdown,
+    /// Ask the sites from outside
+    Verify,
+}
+
+impl From<Until> for Stage {
+    fn from(until: Until) -> Self {
+        match until {
+            Until::Prepare => Self::Prepare,
+            Until::Prove => Self::Prove,
+            Until::Cutover => Self::Cutover,
+            Until::Drain => Self::Drain,
+            Until::Lockdown => Self::Lockdown,
+            Until::Verify => Self::Verify,
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Show the plan.
+    Plan(PlanArgs),
+    /// Show the plan, ask, and carry it out.
+    Apply(ApplyArgs),
+    /// Check the configuration.
+    Validate,
+}
+
+impl Command {
+    /// The name on the command line.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Plan(_) => "plan",
+            Self::Apply(_) => "apply",
+            Self::Validate => "validate",
+        }
+    }
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// clap's error, which is also how `--help` and `--version` come out: [`exit_code`] tells them apart.
+pub(crate) fn parse<I, T>(arguments: I) -> Result<(Command, CommonArgs), clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<std::ffi::OsString> + Clone,
+{
+    let Cli { command, apply, common } = Cli::try_parse_from(arguments)?;
+    let misplaced = |wanted: &str| {
+        Err(clap::Error::raw(
+            ErrorKind::ArgumentConflict,
+            format!("write the options of `{wanted}` after its name, as in `reconcile {wanted} --until prove`\n"),
+        ))
+    };
+    let stands_alone = apply == ApplyArgs::default();
+    let command = match command {
+        None => Command::Apply(apply),
+        Some(CommandLine::Apply(apply)) if stands_alone => Command::Apply(apply),
+        Some(CommandLine::Plan(plan)) if stands_alone => Command::Plan(plan),
+        Some(CommandLine::Validate) if stands_alone => Command::Validate,
+        Some(CommandLine::Apply(_)) => return misplaced("apply"),
+        Some(CommandLine::Plan(_)) => return misplaced("plan"),
+        Some(CommandLine::Validate) => {
+            return Err(clap::Error::raw(
+                ErrorKind::ArgumentConflict,
+                "`validate` makes no plan and takes none of its options\n",
+            ));
+        }
+    };
+    Ok((command, common))
+}
+
+/// The exit code that goes with an error of [`parse`].
+pub(crate) fn exit_code(error: &clap::Error) -> u8 {
+    if error.use_stderr() { USAGE_EXIT_CODE } else { 0 }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let problem = || format!("`{text}` is not a duration such as `5s` or `500ms`");
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| problem())?;
+    Duration::try_from(parsed)
+        .ok()
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parsed(line: &str) -> (Command, CommonArgs) {
+        parse(line.split(' ')).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn refused(line: &str) -> (u8, String) {
+        let error = parse(line.split(' ')).unwrap_err();
+        (exit_code(&error), error.to_string())
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_it_applies() {
+        let (command, common) = parsed("reconcile --yes --until prove");
+        let (same, _) = parsed("reconcile apply --yes --until prove");
+        assert_eq!(command, same);
+        assert_eq!(common.config, PathBuf::from("reconcile.toml"));
+        assert_eq!(common.state, None);
+        let Command::Apply(apply) = command else { panic!() };
+        assert!(apply.yes);
+        assert_eq!(apply.plan.until.map(Stage::from), Some(Stage::Prove));
+    }
+
+    #[test]
+    fn common_options_stand_before_and_after_the_command() {
+        let (_, before) = parsed("reconcile --config a.toml --connect-to ::127.0.0.1:8443 plan");
+        let (_, after) = parsed("reconcile plan --config a.toml --connect-to ::127.0.0.1:8443");
+        assert_eq!(before, after);
+        assert_eq!(before.network.options().connect_to.len(), 1);
+    }
+
+    #[test]
+    fn usage_errors_have_a_code_of_their_own() {
+        for (line, said) in [
+            ("reconcile --nonsense", "--nonsense"),
+            ("reconcile destroy-everything", "destroy-everything"),
+            ("reconcile plan --until cleanup", "cleanup"),
+            ("reconcile plan --yes", "--yes"),
+            ("reconcile --yes plan", "after its name"),
+            ("reconcile --until prove validate", "takes none"),
+            ("reconcile --dns-server dns.example.com plan", "DNS server"),
+            ("reconcile --connect-to a:1 plan", "HOST1:PORT1:HOST2:PORT2"),
+            ("reconcile --poll-interval 5", "such as `5s`"),
+            ("reconcile --poll-interval 0s", "such as `5s`"),
+        ] {
+            let (code, message) = refused(line);
+            assert_eq!(code, 64, "{line}");
+            assert!(message.contains(said), "{line}: {message}");
+        }
+    }
+
+    #[test]
+    fn help_is_no_error_and_tells_the_exit_codes() {
+        for line in ["reconcile --help", "reconcile plan --help", "reconcile --version"] {
+            assert_eq!(refused(line).0, 0, "{line}");
+        }
+        assert!(
+            refused("reconcile --help")
+                .1
+                .contains("--detailed-exitcode: changes are pending")
+        );
+    }
+}

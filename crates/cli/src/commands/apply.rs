@@ -1,0 +1,189 @@
+//! `reconcile apply`, and `reconcile` alone: plan, show, ask, carry out.
+
+use std::io;
+
+use crate::cloud::Pending as Aws;
+use jiff::Timestamp;
+use reconcile_engine::{ApplyError, Environment, Options, OutcomeKind, PollIntervals, StopSignal, SystemClock, apply};
+use reconcile_probe::Network;
+
+use super::session::{self, Session};
+use crate::{
+    args::{ApplyArgs, CommonArgs},
+    error::{CommandError, Ended, Failure},
+    output::{self, Shell},
+    progress::Progress,
+    render::{self, counted},
+    store::{Holder, Lock, StateFile},
+    visit::SiteVisitor,
+};
+
+/// The one answer that lets a plan be carried out.
+const CONSENT: &str = "yes";
+
+/// Makes the plan, prints it, asks, and carries it out.
+pub(super) async fn run(
+    args: &ApplyArgs,
+    common: &CommonArgs,
+    shell: &Shell,
+    stop: &StopSignal,
+) -> Result<Ended, CommandError> {
+    let config = session::read_config(&common.config)?;
+    // What is wrong with the options is told before AWS is asked for anything.
+    let network = Network::new(&common.network.options())?;
+    let store = session::state_file(&config, common);
+    let _lock = Lock::take(store.path(), &Holder::this("apply"))?;
+    let state = store.read(&config.name)?;
+    let session = Session::open(config, state, &args.plan, stop).await?;
+    session.print_plan(shell)?;
+    if session.plan.is_empty() {
+        return Ok(Ended::Well);
+    }
+    if !args.yes {
+        match consent(session.plan.steps.len(), shell, stop).await? {
+            Consent::Given => {}
+            Consent::Refused(_) if args.plan.detailed_exitcode => return Ok(Ended::ChangesPending),
+            Consent::Refused(failure) => return Err(failure.into()),
+        }
+    }
+    let run = Run {
+        aws: &session.aws,
+        visitor: SiteVisitor::new(network),
+        store,
+        clock: SystemClock,
+        progress: Progress::new(shell, common.verbose > 0),
+    };
+    let options = Options {
+        poll: args
+            .poll_interval
+            .map_or_else(PollIntervals::default, |interval| PollIntervals {
+                first: interval,
+                most: interval,
+                ..PollIntervals::default()
+            }),
+        stop: stop.clone(),
+        drain_wait: session.config.lockdown.wait,
+        identity: session.identity.clone(),
+    };
+    match apply(&session.plan, session.state, &run, &options).await {
+        Ok(outcome) => {
+            output::print(&render::applied(
+                &session.plan,
+                &outcome,
+                Timestamp::now(),
+                shell.paint(),
+            ))?;
+            match outcome.kind {
+                OutcomeKind::Complete | OutcomeKind::Later { .. } | OutcomeKind::StillInUse => Ok(Ended::Well),
+                OutcomeKind::Interrupted => Err(Failure::new("interrupted").into()),
+            }
+        }
+        Err(error) => {
+            if let ApplyError::Steps(failed) = &error {
+                output::print(&render::failed_run(&session.plan, failed, shell.paint()))?;
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// Whether the plan may be carried out.
+#[derive(Debug)]
+enum Consent {
+    Given,
+    Refused(Failure),
+}
+
+async fn consent(steps: usize, shell: &Shell, stop: &StopSignal) -> Result<Consent, CommandError> {
+    if !shell.can_ask() {
+        return Ok(Consent::Refused(
+            Failure::new("nothing was changed: there is no terminal to ask on")
+                .hint("run with `--yes` to carry the plan out unasked"),
+        ));
+    }
+    let question = question(steps);
+    // A blocking read cannot be ended; a thread of its own is left behind with it.
+    let reading = tokio::task::spawn_blocking(move || output::ask(&question));
+    let answer = tokio::select! {
+        answer = reading => answer.map_err(io::Error::other)??,
+        () = stop.raised() => return Err(session::interrupted()),
+    };
+    Ok(judge(answer.as_deref()))
+}
+
+fn question(steps: usize) -> String {
+    let these = if steps == 1 { "this" } else { "these" };
+    format!(
+        "\nApply {these} {}? Only '{CONSENT}' is accepted: ",
+        counted(steps, "step")
+    )
+}
+
+fn judge(answer: Option<&str>) -> Consent {
+    match answer {
+        Some(answer) if answer.trim() == CONSENT => Consent::Given,
+        Some(_) => Consent::Refused(Failure::new(format!(
+            "nothing was changed: the answer was not '{CONSENT}'"
+        ))),
+        None => Consent::Refused(Failure::new("nothing was changed: there was no answer")),
+    }
+}
+
+/// What the engine works with.
+#[derive(Debug)]
+struct Run<'a> {
+    aws: &'a Aws,
+    visitor: SiteVisitor,
+    store: StateFile,
+    clock: SystemClock,
+    progress: Progress,
+}
+
+impl Environment for Run<'_> {
+    type Cloud = Aws;
+    type Visitor = SiteVisitor;
+    type Store = StateFile;
+    type Clock = SystemClock;
+    type Report = Progress;
+
+    fn cloud(&self) -> &Aws {
+        self.aws
+    }
+
+    fn visitor(&self) -> &SiteVisitor {
+        &self.visitor
+    }
+
+    fn store(&self) -> &StateFile {
+        &self.store
+    }
+
+    fn clock(&self) -> &SystemClock {
+        &self.clock
+    }
+
+    fn report(&self) -> &Progress {
+        &self.progress
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_yes_is_consent() {
+        for answer in ["yes", " yes ", "yes\r"] {
+            assert!(matches!(judge(Some(answer)), Consent::Given), "{answer:?}");
+        }
+        for answer in [Some("y"), Some("YES"), Some("yes please"), Some(""), Some("no"), None] {
+            assert!(matches!(judge(answer), Consent::Refused(_)), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn the_question_says_how_much_it_is_about() {
+        assert_eq!(question(1), "\nApply this 1 step? Only 'yes' is accepted: ");
+        assert_eq!(question(14), "\nApply these 14 steps? Only 'yes' is accepted: ");
+    }
+}

@@ -1,0 +1,31 @@
+//! One file per command, and what they share.
+
+mod apply;
+mod plan;
+mod session;
+mod validate;
+
+use reconcile_engine::StopSignal;
+
+use crate::{
+    args::{Command, CommonArgs},
+    error::{CommandError, Ended},
+    output::Shell,
+};
+
+/// Carries out a command.
+///
+/// # Errors
+/// Whatever made it fail.
+pub(crate) async fn run(
+    command: &Command,
+    common: &CommonArgs,
+    shell: &Shell,
+    stop: &StopSignal,
+) -> Result<Ended, CommandError> {
+    match command {
+        Command::Plan(args) => plan::run(args, common, shell, stop).await,
+        Command::Apply(args) => apply::run(args, common, shell, stop).await,
+        Command::Validate => validate::run(common),
+    }
+}

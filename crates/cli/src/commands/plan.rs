@@ -1,0 +1,28 @@
+//! `reconcile plan`: what would be done. Changes nothing, in AWS or on disk, and so takes no lock.
+
+use reconcile_engine::StopSignal;
+
+use super::session::{self, Session};
+use crate::{
+    args::{CommonArgs, PlanArgs},
+    error::{CommandError, Ended},
+    output::Shell,
+};
+
+/// Makes the plan and prints it.
+pub(super) async fn run(
+    args: &PlanArgs,
+    common: &CommonArgs,
+    shell: &Shell,
+    stop: &StopSignal,
+) -> Result<Ended, CommandError> {
+    let config = session::read_config(&common.config)?;
+    let state = session::state_file(&config, common).read(&config.name)?;
+    let session = Session::open(config, state, args, stop).await?;
+    session.print_plan(shell)?;
+    Ok(if args.detailed_exitcode && !session.plan.is_empty() {
+        Ended::ChangesPending
+    } else {
+        Ended::Well
+    })
+}

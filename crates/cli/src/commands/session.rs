@@ -1,0 +1,136 @@
+//! From the command line to a plan: the steps that `plan` and `apply` share.
+
+use std::{io, path::Path};
+
+use jiff::Timestamp;
+use reconcile_aws::{Aws, Options};
+use reconcile_core::{
+    config::Config,
+    observed::Identity,
+    plan::{Plan, Stage},
+    planner,
+    state::State,
+};
+use reconcile_engine::{Cloud, StopSignal};
+
+use crate::{
+    args::{CommonArgs, PlanArgs},
+    cloud::Pending,
+    error::{CommandError, Failure},
+    output::{self, Shell},
+    render::{self, Header},
+    store::{self, StateFile},
+};
+
+/// A plan and what it was made from.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// What is wanted.
+    pub(super) config: Config,
+    /// Where it is.
+    pub(super) aws: Pending,
+    /// Whose AWS it is.
+    pub(super) identity: Identity,
+    /// What is remembered.
+    pub(super) state: State,
+    /// What is to be done.
+    pub(super) plan: Plan,
+    /// The stage after which the plan was cut off, and how many steps that left out.
+    cut: Option<(Stage, usize)>,
+}
+
+/// Reads the configuration file.
+///
+/// # Errors
+/// If it cannot be read, and every mistake in it.
+pub(super) fn read_config(path: &Path) -> Result<Config, CommandError> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let failure = Failure::new(format!(
+            "cannot read the configuration file `{}`: {error}",
+            path.display()
+        ));
+        match error.kind() {
+            io::ErrorKind::NotFound => {
+                failure.hint("write one, as `config.example.toml` shows, or name it with `--config`")
+            }
+            io::ErrorKind::InvalidData => failure.hint("save it as UTF-8 text"),
+            _ => failure,
+        }
+    })?;
+    Ok(Config::read(&path.display().to_string(), &text)?)
+}
+
+/// The state file of a stack.
+pub(super) fn state_file(config: &Config, common: &CommonArgs) -> StateFile {
+    StateFile::new(
+        common
+            .state
+            .clone()
+            .unwrap_or_else(|| store::default_path(&config.name)),
+    )
+}
+
+impl Session {
+    /// Looks at AWS and makes the plan.
+    ///
+    /// # Errors
+    /// If the state belongs to something else, AWS cannot be asked, or the plan is refused.
+    pub(super) async fn open(
+        config: Config,
+        state: State,
+        args: &PlanArgs,
+        stop: &StopSignal,
+    ) -> Result<Self, CommandError> {
+        tokio::select! {
+            session = Self::look(config, state, args) => session,
+            () = stop.raised() => Err(interrupted()),
+        }
+    }
+
+    async fn look(config: Config, state: State, args: &PlanArgs) -> Result<Self, CommandError> {
+        let options = Options {
+            region: config.region.clone(),
+            profile: config.profile.clone(),
+        };
+        let aws = Pending(Aws::connect(options).await?);
+        let query = planner::query(&config, &state);
+        let observed = aws.observe(&query).await?;
+        state.check(&config.name, &observed.identity)?;
+        let plan = planner::plan(&config, &observed, &state, Timestamp::now())?;
+        let all = plan.steps.len();
+        let (plan, cut) = match args.until.map(Stage::from) {
+            Some(stage) => {
+                let plan = plan.until(stage);
+                let left_out = all - plan.steps.len();
+                (plan, Some((stage, left_out)))
+            }
+            None => (plan, None),
+        };
+        Ok(Self {
+            config,
+            aws,
+            identity: observed.identity,
+            state,
+            plan,
+            cut,
+        })
+    }
+
+    /// Writes the plan to stdout.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn print_plan(&self, shell: &Shell) -> Result<(), CommandError> {
+        let header = Header {
+            stack: &self.config.name,
+            identity: &self.identity,
+            cut: self.cut,
+        };
+        Ok(output::print(&render::plan(&self.plan, &header, shell.paint()))?)
+    }
+}
+
+/// A signal came while nothing was changed yet.
+pub(super) fn interrupted() -> CommandError {
+    Failure::new("interrupted; nothing was changed").into()
+}

@@ -1,0 +1,383 @@
+//! Why a command failed, as people see it, and the only place that picks an exit code.
+
+use std::{error::Error, io};
+
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use reconcile_core::{config::ConfigErrors, planner::Refused, state::StateError};
+use reconcile_engine::{ApplyError, CloudError, ErrorKind, StepError};
+
+use crate::{
+    output::Paint,
+    render::{clean, counted},
+    store::{LockError, ReadError},
+};
+
+/// How a command ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Done, or nothing to do.
+    Well,
+    /// Changes are pending, and the user asked to be told by the exit code.
+    ChangesPending,
+    /// The user's second signal ended it at once.
+    AtOnce,
+}
+
+impl Ended {
+    /// The exit code of the process.
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Self::Well => 0,
+            Self::ChangesPending => 2,
+            // What a shell reports for a program that SIGINT ended.
+            Self::AtOnce => 130,
+        }
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) enum CommandError {
+    /// The configuration has mistakes.
+    Config(ConfigErrors),
+    /// No plan is made.
+    Refused(Refused),
+    /// A run failed.
+    Apply(ApplyError),
+    /// AWS refused, or could not be reached.
+    Cloud(Box<CloudError>),
+    /// Anything else.
+    Other(Failure),
+    /// Who read stdout is gone: nobody is left to be told.
+    BrokenPipe,
+}
+
+/// What failed, why, and what to do.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    causes: Vec<String>,
+    hints: Vec<String>,
+}
+
+impl Failure {
+    /// A failure without a cause.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// A failure that an error describes, with its sources.
+    pub(crate) fn of(error: &dyn Error) -> Self {
+        Self {
+            message: error.to_string(),
+            causes: sources(error),
+            hints: Vec::new(),
+        }
+    }
+
+    /// With something to do about it.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl CommandError {
+    /// The exit code of the process.
+    #[expect(clippy::unused_self, reason = "the one place where an error's exit code is picked")]
+    pub(crate) fn exit_code(&self) -> u8 {
+        1
+    }
+
+    /// What is written to stderr.
+    pub(crate) fn render(&self, paint: Paint) -> String {
+        let mut page = Page {
+            paint,
+            lines: Vec::new(),
+        };
+        match self {
+            Self::Config(errors) => page.config(errors),
+            Self::Refused(refused) => page.refused(refused),
+            Self::Apply(error) => page.apply(error),
+            Self::Cloud(error) => {
+                page.error(&error.to_string());
+                page.aws(error);
+                let denied = (error.kind == ErrorKind::Denied).then_some(DENIED);
+                page.hint(error.remedy.as_deref().or(denied));
+            }
+            Self::Other(failure) => {
+                page.error(&failure.message);
+                page.causes(&failure.causes);
+                failure.hints.iter().for_each(|hint| page.hint(Some(hint)));
+            }
+            Self::BrokenPipe => return String::new(),
+        }
+        page.lines.join("\n") + "\n"
+    }
+}
+
+const DENIED: &str = "give the credentials the permission that AWS names, then run again";
+
+struct Page {
+    paint: Paint,
+    lines: Vec<String>,
+}
+
+impl Page {
+    fn error(&mut self, message: &str) {
+        self.lines
+            .push(format!("{} {}", self.paint.red("error:"), clean(message)));
+    }
+
+    fn causes(&mut self, causes: &[String]) {
+        self.lines
+            .extend(causes.iter().map(|cause| format!("  caused by: {}", clean(cause))));
+    }
+
+    fn hint(&mut self, hint: Option<&str>) {
+        self.lines
+            .extend(hint.map(|hint| format!("{} {}", self.paint.cyan("hint:"), clean(hint))));
+    }
+
+    /// AWS's code and request id, on a line of their own: that is what a support case asks for.
+    fn aws(&mut self, error: &CloudError) {
+        let parts: Vec<String> = [("code", &error.code), ("request id", &error.request_id)]
+            .into_iter()
+            .filter_map(|(name, value)| Some(format!("{name} {}", clean(value.as_deref()?))))
+            .collect();
+        if !parts.is_empty() {
+            self.lines.push(format!("  AWS: {}", parts.join(", ")));
+        }
+    }
+
+    fn config(&mut self, errors: &ConfigErrors) {
+        self.error(&errors.to_string());
+        let theme = if self.paint.is_coloured() {
+            GraphicalTheme::unicode()
+        } else {
+            GraphicalTheme::unicode_nocolor()
+        };
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_width(110)
+            .with_links(false);
+        for error in errors {
+            let mut text = String::new();
+            if handler.render_report(&mut text, error).is_ok() {
+                self.lines
+                    .extend(text.trim_end().lines().map(|line| line.trim_end().to_owned()));
+            } else {
+                // A picture of the file could not be drawn; its place is told all the same.
+                let (line, column) = (error.line(), error.column());
+                self.lines.push(format!(
+                    "  {}:{line}:{column}: {}",
+                    error.source_name(),
+                    clean(error.message())
+                ));
+                self.hint(Some(error.hint()));
+            }
+        }
+    }
+
+    fn refused(&mut self, refused: &Refused) {
+        let count = counted(refused.refusals.len(), "reason");
+        self.error(&format!("no plan is made, for {count}; nothing was changed"));
+        for refusal in &refused.refusals {
+            self.lines.push(String::new());
+            self.lines
+                .push(format!("  {}: {}", clean(&refusal.subject), clean(&refusal.reason)));
+            self.lines
+                .push(format!("  {} {}", self.paint.cyan("hint:"), clean(&refusal.remedy)));
+        }
+    }
+
+    fn apply(&mut self, error: &ApplyError) {
+        let ApplyError::Steps(run) = error else {
+            self.error(&error.to_string());
+            self.causes(&sources(error));
+            self.hint(error.remedy().as_deref());
+            return;
+        };
+        for failure in std::iter::once(&run.first).chain(&run.others) {
+            self.error(&format!("{failure}: {}", failure.error));
+            self.causes(&sources(&failure.error));
+            if let StepError::Cloud(error) = &failure.error {
+                self.aws(error);
+            }
+            self.hint(failure.error.remedy().as_deref());
+        }
+    }
+}
+
+/// The sources of an error in order, without those that only repeat what was said.
+fn sources(error: &dyn Error) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if text != said {
+            causes.push(text.clone());
+        }
+        said = text;
+        source = cause.source();
+    }
+    causes
+}
+
+impl From<ConfigErrors> for CommandError {
+    fn from(errors: ConfigErrors) -> Self {
+        Self::Config(errors)
+    }
+}
+
+impl From<Refused> for CommandError {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<ApplyError> for CommandError {
+    fn from(error: ApplyError) -> Self {
+        Self::Apply(error)
+    }
+}
+
+impl From<CloudError> for CommandError {
+    fn from(error: CloudError) -> Self {
+        Self::Cloud(Box::new(error))
+    }
+}
+
+impl From<Failure> for CommandError {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
+    }
+}
+
+impl From<LockError> for CommandError {
+    fn from(error: LockError) -> Self {
+        let hint = match &error {
+            LockError::Held { .. } => "wait until it has ended, or end it, then run again; nothing was changed",
+            LockError::System { .. } => "make the folder writable, or choose another file with `--state`",
+        };
+        Failure::of(&error).hint(hint).into()
+    }
+}
+
+impl From<ReadError> for CommandError {
+    fn from(error: ReadError) -> Self {
+        let hint = match &error {
+            ReadError::Unreadable { .. } => "make the file readable, or choose another with `--state`",
+            ReadError::Unusable {
+                source: StateError::TooNew { .. },
+                ..
+            } => "use the version of reconcile that wrote it, or a newer one",
+            ReadError::Unusable { .. } => {
+                "put back a copy of it; without one, move it away and run `reconcile plan`: what is in AWS is found again by \
+                 its tags"
+            }
+        };
+        Failure::of(&error).hint(hint).into()
+    }
+}
+
+impl From<StateError> for CommandError {
+    fn from(error: StateError) -> Self {
+        Failure::of(&error)
+            .hint("choose the state file with `--state`, or the credentials with `profile` or AWS_PROFILE; nothing was changed")
+            .into()
+    }
+}
+
+impl From<reconcile_aws::ConnectError> for CommandError {
+    fn from(error: reconcile_aws::ConnectError) -> Self {
+        Failure::of(&error).into()
+    }
+}
+
+impl From<reconcile_probe::NetworkError> for CommandError {
+    fn from(error: reconcile_probe::NetworkError) -> Self {
+        Failure::of(&error).hint("check `--ca-file`").into()
+    }
+}
+
+impl From<io::Error> for CommandError {
+    /// For stdin and stdout; errors of files carry their path and come otherwise.
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::BrokenPipe
+        } else {
+            Failure::new(format!("cannot use the terminal: {error}")).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reconcile_core::planner::Refusal;
+
+    use super::*;
+
+    fn shown(error: impl Into<CommandError>) -> String {
+        let error = error.into();
+        assert_eq!(error.exit_code(), 1);
+        error.render(Paint::PLAIN)
+    }
+
+    #[test]
+    fn an_error_of_aws_has_its_code_and_request_id_and_what_to_do() {
+        let error = CloudError {
+            operation: "elbv2 CreateListener".to_owned(),
+            kind: ErrorKind::Denied,
+            code: Some("AccessDenied".to_owned()),
+            message: "not authorized to perform: elasticloadbalancing:CreateListener".to_owned(),
+            request_id: Some("0a1b-2c3d".to_owned()),
+            remedy: None,
+        };
+        insta::assert_snapshot!(shown(error), @"
+        error: elbv2 CreateListener: not authorized to perform: elasticloadbalancing:CreateListener (AccessDenied)
+          AWS: code AccessDenied, request id 0a1b-2c3d
+        hint: give the credentials the permission that AWS names, then run again
+        ");
+    }
+
+    #[test]
+    fn every_reason_of_a_refusal_is_told() {
+        let refusal = |subject: &str| Refusal {
+            subject: subject.to_owned(),
+            reason: "it is so".to_owned(),
+            remedy: "do that".to_owned(),
+        };
+        insta::assert_snapshot!(shown(Refused { refusals: vec![refusal("site www"), refusal("vpc-0a")] }), @"
+        error: no plan is made, for 2 reasons; nothing was changed
+
+          site www: it is so
+          hint: do that
+
+          vpc-0a: it is so
+          hint: do that
+        ");
+    }
+
+    #[test]
+    fn every_mistake_of_a_configuration_is_told_with_its_place() {
+        let errors =
+            reconcile_core::config::Config::read("site.toml", "region = \"tokyo\"\nnmae = \"x\"\n").unwrap_err();
+        let text = shown(errors);
+        assert!(text.starts_with("error: `site.toml` has "), "{text}");
+        assert!(
+            text.contains("[site.toml:1:10]") && text.contains("[site.toml:2:1]"),
+            "{text}"
+        );
+        assert!(text.contains("help: did you mean `name`?"), "{text}");
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_is_told_nothing() {
+        assert_eq!(shown(io::Error::from(io::ErrorKind::BrokenPipe)), "");
+    }
+}

@@ -1,0 +1,180 @@
+//! The one place that writes to the terminal and reads from it.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use crate::args::ColorChoice;
+
+/// What is known of standard input, output and error.
+#[derive(Debug)]
+pub(crate) struct Shell {
+    out: Paint,
+    err: Paint,
+    redraws: bool,
+    can_ask: bool,
+}
+
+impl Shell {
+    /// The process's own.
+    pub(crate) fn new(choice: ColorChoice) -> Self {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        let paint = |is_terminal: bool| Paint {
+            colour: wants_colour(choice, no_color || dumb, is_terminal),
+        };
+        let err_is_terminal = io::stderr().is_terminal();
+        Self {
+            out: paint(io::stdout().is_terminal()),
+            err: paint(err_is_terminal),
+            redraws: err_is_terminal && !dumb,
+            can_ask: io::stdin().is_terminal() && err_is_terminal,
+        }
+    }
+
+    /// How stdout is painted.
+    pub(crate) fn paint(&self) -> Paint {
+        self.out
+    }
+
+    /// How stderr is painted.
+    pub(crate) fn err_paint(&self) -> Paint {
+        self.err
+    }
+
+    /// Whether stderr is a terminal on which lines can be redrawn.
+    pub(crate) fn redraws(&self) -> bool {
+        self.redraws
+    }
+
+    /// Whether somebody is there to answer: the question goes to stderr, the answer comes from stdin.
+    pub(crate) fn can_ask(&self) -> bool {
+        self.can_ask
+    }
+}
+
+/// Writes the result of a command to stdout.
+///
+/// # Errors
+/// The system's, for example that the reader of a pipe is gone.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Asks on stderr, and reads one line; `None` at the end of the input.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn ask(question: &str) -> io::Result<Option<String>> {
+    note(question);
+    answer(&mut io::stdin().lock())
+}
+
+/// Writes what is no result (progress, errors, hints) to stderr, in one piece, so that lines of several tasks do not mix.
+/// That it cannot be written is nothing that could be told.
+pub(crate) fn note(text: &str) {
+    let mut err = io::stderr().lock();
+    let _ = err.write_all(text.as_bytes());
+    let _ = err.flush();
+}
+
+fn answer(input: &mut impl BufRead) -> io::Result<Option<String>> {
+    let mut line = String::new();
+    let read = input.read_line(&mut line)?;
+    Ok((read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+fn wants_colour(choice: ColorChoice, unwanted: bool, is_terminal: bool) -> bool {
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => is_terminal && !unwanted,
+    }
+}
+
+/// Colours text, or not. Colour repeats what symbols and words say and is never the only signal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Paint {
+    colour: bool,
+}
+
+impl Paint {
+    /// No colour.
+    #[cfg(test)]
+    pub(crate) const PLAIN: Self = Self { colour: false };
+
+    /// Colour.
+    #[cfg(test)]
+    pub(crate) const COLOUR: Self = Self { colour: true };
+
+    /// Whether anything is coloured.
+    pub(crate) fn is_coloured(self) -> bool {
+        self.colour
+    }
+
+    /// What is made.
+    pub(crate) fn green(self, text: &str) -> String {
+        self.wrap("32", text)
+    }
+
+    /// What is deleted, and errors.
+    pub(crate) fn red(self, text: &str) -> String {
+        self.wrap("31", text)
+    }
+
+    /// What is changed, and warnings.
+    pub(crate) fn yellow(self, text: &str) -> String {
+        self.wrap("33", text)
+    }
+
+    /// What is waited for, and hints.
+    pub(crate) fn cyan(self, text: &str) -> String {
+        self.wrap("36", text)
+    }
+
+    /// Headings.
+    pub(crate) fn bold(self, text: &str) -> String {
+        self.wrap("1", text)
+    }
+
+    /// What stands beside.
+    pub(crate) fn dim(self, text: &str) -> String {
+        self.wrap("2", text)
+    }
+
+    fn wrap(self, code: &str, text: &str) -> String {
+        if self.colour && !text.is_empty() {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_is_chosen_wanted_or_left_to_the_terminal() {
+        assert!(wants_colour(ColorChoice::Always, true, false));
+        assert!(!wants_colour(ColorChoice::Never, false, true));
+        assert!(wants_colour(ColorChoice::Auto, false, true));
+        assert!(!wants_colour(ColorChoice::Auto, true, true), "NO_COLOR");
+        assert!(!wants_colour(ColorChoice::Auto, false, false), "a pipe");
+    }
+
+    #[test]
+    fn an_answer_is_one_line_without_its_end() {
+        let read = |text: &str| answer(&mut text.as_bytes()).unwrap();
+        assert_eq!(read("yes\r\nno\n"), Some("yes".to_owned()));
+        assert_eq!(read("\n"), Some(String::new()));
+        assert_eq!(read(""), None);
+    }
+
+    #[test]
+    fn paint_leaves_text_alone_without_colour() {
+        assert_eq!(Paint::PLAIN.red("text"), "text");
+        assert_eq!(Paint { colour: true }.red("text"), "\u{1b}[31mtext\u{1b}[0m");
+    }
+}

@@ -1,0 +1,17 @@
+//! Plans and outcomes as text. Nothing is decided here, and nothing is printed: a caller gets the text.
+
+mod condition;
+mod outcome;
+mod plan;
+mod settings;
+mod step;
+#[cfg(test)]
+pub(crate) mod tests;
+mod text;
+mod time;
+
+pub(crate) use outcome::{applied, failed_run};
+pub(crate) use plan::{Header, plan};
+pub(crate) use step::title;
+pub(crate) use text::{clean, counted};
+pub(crate) use time::{elapsed, local};

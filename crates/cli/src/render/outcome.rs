@@ -1,0 +1,149 @@
+//! How a run ended, as text.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reconcile_core::plan::{Action, Counts, Plan, Step, StepId};
+use reconcile_engine::{FailedRun, Outcome, OutcomeKind};
+
+use super::{step, text, time};
+use crate::output::Paint;
+
+/// What was done, what is left, and how to go on.
+pub(crate) fn applied(plan: &Plan, outcome: &Outcome, now: Timestamp, paint: Paint) -> String {
+    let mut lines = vec![String::new()];
+    for warning in &outcome.warnings {
+        lines.push(format!("{} {}", paint.yellow("warning:"), text::clean(&warning.text)));
+    }
+    lines.push(done(plan, &outcome.done));
+    let left = text::counted(outcome.left.len(), "step");
+    match outcome.kind {
+        OutcomeKind::Complete => {}
+        OutcomeKind::Later { not_before } => {
+            let remaining = Duration::try_from(not_before.duration_since(now)).unwrap_or_default();
+            let moment = format!("{} (in {})", time::local(not_before), time::elapsed(remaining));
+            lines.push(format!("Later: {left} left, not before {moment}:"));
+            lines.extend(steps(plan, &outcome.left, paint));
+            lines.push("Run the same command again then: it carries on from here.".to_owned());
+        }
+        OutcomeKind::StillInUse => {
+            lines.push(format!("Later: AWS still counts something as in use, {left} left:"));
+            lines.extend(steps(plan, &outcome.left, paint));
+            lines.push("Run the same command again in some minutes.".to_owned());
+        }
+        OutcomeKind::Interrupted => {
+            lines.push(format!("Interrupted: {left} left:"));
+            lines.extend(steps(plan, &outcome.left, paint));
+            lines.push("The state is saved. Run the same command again: it carries on from here.".to_owned());
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// What a run that failed had done before, and what it left.
+pub(crate) fn failed_run(plan: &Plan, run: &FailedRun, paint: Paint) -> String {
+    let mut lines = vec![String::new()];
+    for warning in &run.warnings {
+        lines.push(format!("{} {}", paint.yellow("warning:"), text::clean(&warning.text)));
+    }
+    lines.push(done(plan, &run.done));
+    lines.push(format!("Not done: {}:", text::counted(run.left.len(), "step")));
+    lines.extend(steps(plan, &run.left, paint));
+    lines.push("The state is saved. The next run carries on from here.".to_owned());
+    lines.join("\n") + "\n"
+}
+
+fn done(plan: &Plan, done: &[StepId]) -> String {
+    let Counts { add, change, destroy } = counts(plan, done);
+    format!("Done: {add} added, {change} changed, {destroy} destroyed.")
+}
+
+fn counts(plan: &Plan, done: &[StepId]) -> Counts {
+    let mut counts = Counts::default();
+    for step in plan.steps.iter().filter(|step| done.contains(&step.id)) {
+        match step.action {
+            Action::Create { .. } | Action::Replace { .. } => counts.add += 1,
+            Action::Update { .. } => counts.change += 1,
+            Action::Delete { .. } => counts.destroy += 1,
+            Action::Record { .. } | Action::Forget { .. } | Action::Wait { .. } => {}
+        }
+    }
+    counts
+}
+
+fn steps(plan: &Plan, ids: &[StepId], paint: Paint) -> Vec<String> {
+    let steps = ids
+        .iter()
+        .filter_map(|id| plan.steps.iter().find(|step| step.id == *id));
+    steps.map(|step: &Step| step::head(step, paint)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use reconcile_engine::Warning;
+
+    use super::*;
+    use crate::render::tests::{create, plan_of, wait};
+
+    fn outcome(done: &[u32], left: &[u32], kind: OutcomeKind) -> Outcome {
+        let ids = |ids: &[u32]| ids.iter().copied().map(StepId).collect();
+        Outcome {
+            done: ids(done),
+            left: ids(left),
+            kind,
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_complete_run_says_what_was_done() {
+        let plan = plan_of(vec![create(1), wait(2)]);
+        let text = applied(
+            &plan,
+            &outcome(&[1, 2], &[], OutcomeKind::Complete),
+            Timestamp::UNIX_EPOCH,
+            Paint::PLAIN,
+        );
+        insta::assert_snapshot!(text, @"
+
+        Done: 1 added, 0 changed, 0 destroyed.
+        ");
+    }
+
+    #[test]
+    fn a_run_that_ends_early_says_what_is_left_and_when() {
+        let plan = plan_of(vec![create(1), wait(2)]);
+        let now = Timestamp::UNIX_EPOCH;
+        let not_before = now.checked_add(Duration::from_secs(590)).unwrap();
+        let mut outcome = outcome(&[1], &[2], OutcomeKind::Later { not_before });
+        outcome.warnings.push(Warning {
+            step: StepId(1),
+            text: "look at this".to_owned(),
+        });
+        let text = applied(&plan, &outcome, now, Paint::PLAIN).replace(&time::local(not_before), "[THEN]");
+        insta::assert_snapshot!(text, @"
+
+        warning: look at this
+        Done: 1 added, 0 changed, 0 destroyed.
+        Later: 1 step left, not before [THEN] (in 9m 50s):
+          … wait    certificate.www
+        Run the same command again then: it carries on from here.
+        ");
+    }
+
+    #[test]
+    fn an_interrupted_run_says_that_nothing_is_lost() {
+        let plan = plan_of(vec![create(1), wait(2)]);
+        let text = applied(
+            &plan,
+            &outcome(&[], &[1, 2], OutcomeKind::Interrupted),
+            Timestamp::UNIX_EPOCH,
+            Paint::PLAIN,
+        );
+        assert!(
+            text.contains("Interrupted: 2 steps left:\n  + create  security_group.load_balancer\n"),
+            "{text}"
+        );
+        assert!(text.contains("The state is saved."), "{text}");
+    }
+}

@@ -1,0 +1,140 @@
+//! A plan as text.
+
+use reconcile_core::{
+    config::StackName,
+    observed::Identity,
+    plan::{Action, Consequence, Finding, Plan, Severity, Stage, Step},
+};
+
+use super::{step, text};
+use crate::output::Paint;
+
+/// What stands above a plan.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Header<'a> {
+    /// The stack.
+    pub(crate) stack: &'a StackName,
+    /// Whose AWS the plan is about.
+    pub(crate) identity: &'a Identity,
+    /// The stage after which the plan was cut off, and how many steps that left out.
+    pub(crate) cut: Option<(Stage, usize)>,
+}
+
+/// The plan: header, steps by stage, findings, and as the last line how much changes.
+pub(crate) fn plan(plan: &Plan, header: &Header<'_>, paint: Paint) -> String {
+    let Identity {
+        account,
+        region,
+        partition: _,
+    } = header.identity;
+    let mut lines = vec![
+        paint.bold(&format!("stack {} ({region}, account {account})", header.stack)),
+        String::new(),
+    ];
+    for stage in Stage::ALL {
+        let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.stage == stage).collect();
+        if steps.is_empty() {
+            continue;
+        }
+        let noticed = noticed(stage, &steps);
+        lines.push(format!(
+            "{} {}",
+            paint.bold(&format!("{stage}:")),
+            format_args!("{}; {noticed}", purpose(stage))
+        ));
+        for step in steps {
+            lines.extend(step::lines(step, paint));
+        }
+        lines.push(String::new());
+    }
+    lines.extend(findings(&plan.findings, paint));
+    if let Some((stage, left_out)) = header.cut
+        && left_out > 0
+    {
+        let steps = text::counted(left_out, "step");
+        lines.push(format!("{steps} after the stage `{stage}` left out (--until {stage})"));
+        lines.push(String::new());
+    }
+    lines.extend(totals(plan));
+    lines.join("\n") + "\n"
+}
+
+fn totals(plan: &Plan) -> Vec<String> {
+    if plan.is_empty() {
+        return vec!["No changes.".to_owned()];
+    }
+    let mut lines = Vec::new();
+    if !plan.steps.iter().any(|step| step.action.is_mutating()) {
+        let waits = plan.steps.iter().any(|step| matches!(step.action, Action::Wait { .. }));
+        let records = plan
+            .steps
+            .iter()
+            .any(|step| !matches!(step.action, Action::Wait { .. }));
+        lines.push(
+            match (waits, records) {
+                (true, true) => "Nothing changes in AWS: the run only waits, and writes to the state file.",
+                (true, false) => "Nothing changes in AWS: the run only waits.",
+                (false, _) => "Nothing changes in AWS: the run only writes to the state file.",
+            }
+            .to_owned(),
+        );
+    }
+    let counts = plan.counts();
+    lines.push(format!(
+        "Plan: {} to add, {} to change, {} to destroy.",
+        counts.add, counts.change, counts.destroy
+    ));
+    lines
+}
+
+fn findings(findings: &[Finding], paint: Paint) -> Vec<String> {
+    let mut lines = Vec::new();
+    for finding in findings {
+        let severity = match finding.severity {
+            Severity::Warning => paint.yellow("warning:"),
+            Severity::Note => paint.cyan("note:"),
+        };
+        lines.push(format!(
+            "{severity} {}: {}",
+            text::clean(&finding.subject),
+            text::clean(&finding.message)
+        ));
+        if !finding.remedy.is_empty() {
+            lines.push(format!("  {} {}", paint.cyan("hint:"), text::clean(&finding.remedy)));
+        }
+    }
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines
+}
+
+/// What a stage does.
+fn purpose(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Prepare => "builds the new path beside the old one",
+        Stage::Prove => "proves the new path before anybody is sent there",
+        Stage::Cutover => "moves the names to the load balancer",
+        Stage::Drain => "waits until the old address is forgotten",
+        Stage::Lockdown => "closes the instance to all but the load balancer",
+        Stage::Verify => "asks the site from outside, as its visitors do",
+        Stage::Cleanup => "deletes what is no longer needed",
+    }
+}
+
+/// Who notices the steps of a stage.
+fn noticed(stage: Stage, steps: &[&Step]) -> &'static str {
+    let most = steps
+        .iter()
+        .map(|step| step.consequence)
+        .max()
+        .unwrap_or(Consequence::None);
+    match (most, stage) {
+        (Consequence::None, _) => "nobody notices",
+        (Consequence::VisitorsNotice, Stage::Cutover) => "visitors move over within the old TTL",
+        (Consequence::VisitorsNotice, Stage::Lockdown) => "who still comes by the old address is turned away",
+        (Consequence::VisitorsNotice, _) => "visitors notice",
+        (Consequence::Brief, _) => "a short disturbance is possible",
+        (Consequence::HardToUndo, _) => "cannot simply be undone",
+    }
+}

@@ -1,0 +1,88 @@
+//! Text from elsewhere, made safe to print.
+
+use std::fmt::Write as _;
+
+/// `text` with control characters, and characters that change the direction of writing, written out: a name in AWS
+/// must not be able to move the cursor or to hide what stands beside it.
+pub(crate) fn clean(text: &str) -> String {
+    let mut cleaned = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_harmless(character) {
+            cleaned.push(character);
+        } else {
+            escape(character, &mut cleaned);
+        }
+    }
+    cleaned
+}
+
+/// `text` as a TOML string.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            _ if is_harmless(character) => quoted.push(character),
+            _ => escape(character, &mut quoted),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// `key` as TOML writes it.
+pub(crate) fn key(key: &str) -> String {
+    let is_bare = !key.is_empty()
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if is_bare { key.to_owned() } else { quoted(key) }
+}
+
+/// `count` with the noun in the right number.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    if count == 1 {
+        format!("{count} {noun}")
+    } else {
+        format!("{count} {noun}s")
+    }
+}
+
+fn escape(character: char, into: &mut String) {
+    // Writing to a String cannot fail.
+    let _ = match character {
+        '\n' => write!(into, "\\n"),
+        '\r' => write!(into, "\\r"),
+        '\t' => write!(into, "\\t"),
+        other => write!(into, "\\u{:04X}", u32::from(other)),
+    };
+}
+
+fn is_harmless(character: char) -> bool {
+    let turns = matches!(
+        character,
+        '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+    );
+    !character.is_control() && !turns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_moves_the_cursor_or_turns_the_writing() {
+        assert_eq!(clean("a\u{1b}[2Jb\nc\u{202e}d"), "a\\u001B[2Jb\\nc\\u202Ed");
+        assert_eq!(clean("bücher.example.com"), "bücher.example.com");
+    }
+
+    #[test]
+    fn strings_and_keys_are_written_as_toml_writes_them() {
+        assert_eq!(quoted("say \"hi\"\\"), r#""say \"hi\"\\""#);
+        assert_eq!(key("idle-timeout_1"), "idle-timeout_1");
+        assert_eq!(key("reconcile:stack"), "\"reconcile:stack\"");
+        assert_eq!(key(""), "\"\"");
+    }
+}

@@ -1,0 +1,228 @@
+//! The state file: read whole, written whole, and held by one run at a time.
+
+mod lock;
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use reconcile_core::{
+    config::StackName,
+    state::{State, StateError},
+};
+use reconcile_engine::{StateStore, StoreError};
+use tempfile::NamedTempFile;
+use thiserror::Error;
+
+pub(crate) use lock::{Holder, Lock, LockError};
+
+/// Where a stack's state is kept unless said otherwise, relative to the working directory.
+pub(crate) fn default_path(stack: &StackName) -> PathBuf {
+    Path::new("state").join(format!("{stack}.json"))
+}
+
+/// A state file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StateFile {
+    path: PathBuf,
+}
+
+/// Why a state file cannot be read.
+#[derive(Debug, Error)]
+pub(crate) enum ReadError {
+    /// The system refuses.
+    #[error("cannot read the state file `{}`", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// It is damaged or too new.
+    #[error("cannot use the state file `{}`", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: StateError,
+    },
+}
+
+impl StateFile {
+    /// The file at `path`, which need not exist.
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the state; a file that is not there is the state of a stack of which nothing exists yet.
+    ///
+    /// # Errors
+    /// If it cannot be read or used. An empty file is damaged, not new: a state that got lost must not pass for none.
+    pub(crate) fn read(&self, stack: &StackName) -> Result<State, ReadError> {
+        let text = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(State::empty(stack.clone(), uuid::Uuid::new_v4().to_string()));
+            }
+            Err(source) => {
+                return Err(ReadError::Unreadable {
+                    path: self.path.clone(),
+                    source,
+                });
+            }
+        };
+        State::read(&text).map_err(|source| ReadError::Unusable {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// Replaces the state: when this returns, the new one is durable; a crash leaves the old or the new one.
+    fn write(&self, text: &str) -> io::Result<()> {
+        // A link is followed, so that the file that it leads to is replaced and not the link.
+        let target = match fs::canonicalize(&self.path) {
+            Ok(target) => target,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.path.clone(),
+            Err(error) => return Err(error),
+        };
+        let folder = folder_of(&target);
+        fs::create_dir_all(folder)?;
+        // The temporary file is the owner's alone (mode 0600), and so is the state that it becomes.
+        let mut file = NamedTempFile::with_prefix_in(".state-", folder)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(&target).map_err(|error| error.error)?;
+        sync_folder(folder)
+    }
+}
+
+impl StateStore for StateFile {
+    async fn save(&self, state: &State) -> Result<(), StoreError> {
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| StoreError {
+            place: self.path.display().to_string(),
+            source,
+        };
+        let text = state.write().map_err(|error| failed(error.into()))?;
+        let file = self.clone();
+        // A disk can take its time to sync; the other steps of the run go on meanwhile.
+        let written = tokio::task::spawn_blocking(move || file.write(&text)).await;
+        match written {
+            Ok(result) => result.map_err(|error| failed(error.into())),
+            Err(error) => Err(failed(error.into())),
+        }
+    }
+}
+
+/// The folder that holds the file.
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// Makes the new name of a file durable.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Other systems have no way to sync a folder.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn stack() -> StackName {
+        serde_json::from_value(serde_json::json!("www-example-com")).unwrap()
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[tokio::test]
+    async fn what_is_saved_is_read_again_and_is_the_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = StateFile::new(folder.path().join("new/folder/www.json"));
+        let mut state = file.read(&stack()).unwrap();
+        assert_eq!((state.serial, state.lineage.len()), (0, 36));
+        state.serial = 7;
+        file.save(&state).await.unwrap();
+        file.save(&state).await.unwrap();
+        assert_eq!(file.read(&stack()).unwrap(), state);
+        let mode = fs::metadata(file.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(
+            names(file.path().parent().unwrap()),
+            ["www.json"],
+            "nothing temporary is left"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_state_that_cannot_be_written_leaves_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = StateFile::new(folder.path().join("www.json"));
+        let state = file.read(&stack()).unwrap();
+        file.save(&state).await.unwrap();
+        // A folder in the place of the file cannot be replaced by a file.
+        let blocked = StateFile::new(folder.path().join("blocked"));
+        fs::create_dir_all(folder.path().join("blocked/inside")).unwrap();
+        let error = blocked.save(&state).await.unwrap_err();
+        assert!(error.place.ends_with("blocked"));
+        assert_eq!(
+            names(folder.path()),
+            ["blocked", "www.json"],
+            "nothing temporary is left"
+        );
+        assert_eq!(file.read(&stack()).unwrap(), state);
+    }
+
+    #[tokio::test]
+    async fn a_link_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = StateFile::new(folder.path().join("real.json"));
+        let state = real.read(&stack()).unwrap();
+        real.save(&state).await.unwrap();
+        let link = folder.path().join("link.json");
+        symlink(real.path(), &link).unwrap();
+        let mut newer = state;
+        newer.serial = 1;
+        StateFile::new(link.clone()).save(&newer).await.unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().file_type().is_symlink());
+        assert_eq!(real.read(&stack()).unwrap(), newer);
+    }
+
+    #[test]
+    fn damage_is_told_with_its_place_and_a_lost_content_is_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = StateFile::new(folder.path().join("www.json"));
+        let cause = |text: &str| {
+            fs::write(file.path(), text).unwrap();
+            let error = file.read(&stack()).unwrap_err();
+            assert!(error.to_string().contains("www.json"), "{error}");
+            std::error::Error::source(&error).unwrap().to_string()
+        };
+        assert!(cause("").contains("damaged at line 1"));
+        assert!(cause("{\n  \"format_version\": 1\n").contains("line 3"));
+        assert!(cause("{ \"format_version\": 99 }").contains("99"));
+    }
+}

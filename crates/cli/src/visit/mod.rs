@@ -1,0 +1,157 @@
+//! Asks a site as a visitor would, and says whether it answers as it should.
+
+mod judge;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use reconcile_core::{
+    config::Protocol,
+    plan::{DirectPath, Progress, SiteRequest, Through},
+};
+use reconcile_engine::Visitor;
+use reconcile_probe::{Answer, Network, ProbeError, Request, Scheme, TrustPolicy};
+
+use judge::Today;
+
+/// More redirects than a browser's user would put up with are taken for a loop (`aws-facts.md` 8.4).
+const REDIRECTS: usize = 5;
+/// An ALB waits ten seconds for a connection to a target before it answers 504 (`aws-facts.md` 3).
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A visitor of the sites.
+#[derive(Debug, Clone)]
+pub(crate) struct SiteVisitor {
+    network: Network,
+}
+
+impl SiteVisitor {
+    /// A visitor that goes this way.
+    pub(crate) fn new(network: Network) -> Self {
+        Self { network }
+    }
+
+    /// What the instance answers without the load balancer; `None` where it cannot be reached from here, as when it
+    /// admits only the load balancer.
+    async fn today(&self, request: &SiteRequest, direct: &DirectPath) -> Option<Today> {
+        let ask = direct_request(request, direct);
+        let answer = match self.network.ask(&ask).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::debug!(instance = %direct.instance, %error, "the instance cannot be asked directly");
+                return None;
+            }
+        };
+        let loops = answer.is_redirect() && self.loops(&ask).await.is_some();
+        Some(Today {
+            instance: direct.instance.clone(),
+            answer,
+            loops,
+            same_protocol: direct.protocol == request.protocol,
+        })
+    }
+
+    /// The endless redirect that the request runs into, if it does. Other failures behind a redirect are not the first
+    /// page's.
+    async fn loops(&self, request: &Request) -> Option<ProbeError> {
+        match self.network.follow(request, REDIRECTS).await {
+            Err(error @ (ProbeError::RedirectLoop { .. } | ProbeError::TooManyRedirects { .. })) => Some(error),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// Asks every address that the name leads to: a load balancer has one per availability zone, and visitors come to
+    /// any of them.
+    async fn answers(&self, request: &Request) -> Result<Vec<Answer>, ProbeError> {
+        let mut answers = Vec::new();
+        let mut failures = Vec::new();
+        for (address, result) in self.network.ask_each(request).await? {
+            match result {
+                Ok(answer) => answers.push(answer),
+                Err(error) => failures.push((address, error)),
+            }
+        }
+        // Many machines have no way to IPv6 addresses; that says nothing of the site.
+        let counts = |address: &SocketAddr, error: &ProbeError| address.is_ipv4() || !error.is_unreachable();
+        let any = !answers.is_empty();
+        match failures
+            .into_iter()
+            .find(|(address, error)| !any || counts(address, error))
+        {
+            Some((_, error)) => Err(error),
+            None => Ok(answers),
+        }
+    }
+}
+
+impl Visitor for SiteVisitor {
+    async fn ask(&self, request: &SiteRequest, load_balancer: Option<&str>) -> Progress {
+        let ask = match (&request.through, load_balancer) {
+            (Through::LoadBalancer(_), Some(name)) => site_request(request).via(name),
+            (Through::LoadBalancer(_), None) => {
+                return Progress::NotYet("the load balancer has no DNS name yet".to_owned());
+            }
+            (Through::Name, _) => site_request(request),
+        };
+        let today = match &request.as_answered_by {
+            Some(direct) => self.today(request, direct).await,
+            None => None,
+        };
+        let answers = match self.answers(&ask).await {
+            Ok(answers) => answers,
+            Err(error) => return judge::failure(&error),
+        };
+        for answer in &answers {
+            if let Err(reason) = judge::answer(answer, today.as_ref()) {
+                return Progress::NotYet(reason);
+            }
+        }
+        let redirects = answers.iter().any(Answer::is_redirect) && !today.is_some_and(|today| today.loops);
+        if redirects && let Some(error) = self.loops(&ask).await {
+            return judge::failure(&error);
+        }
+        Progress::Met
+    }
+}
+
+fn scheme(protocol: Protocol) -> Scheme {
+    match protocol {
+        Protocol::Http => Scheme::Http,
+        Protocol::Https => Scheme::Https,
+    }
+}
+
+fn site_request(request: &SiteRequest) -> Request {
+    Request::new(scheme(request.protocol), request.name.as_str())
+        .port(request.port)
+        .path(request.path.clone())
+        .within(TIMEOUT)
+}
+
+/// The same request as the load balancer would send it to the instance, whatever certificate that has.
+fn direct_request(request: &SiteRequest, direct: &DirectPath) -> Request {
+    let address: IpAddr = direct.address;
+    let (own, usual) = (
+        scheme(request.protocol),
+        request.port == scheme(request.protocol).default_port(),
+    );
+    let to = scheme(direct.protocol);
+    let ask = Request::new(to, request.name.as_str())
+        .via(address.to_string())
+        .port(direct.port)
+        // The visitor's Host names no port where it is the usual one, whatever port the instance listens on.
+        .site_port(if usual { to.default_port() } else { request.port })
+        .path(request.path.clone())
+        .trusting(TrustPolicy::AnyCertificate)
+        .within(TIMEOUT);
+    if own == to {
+        ask
+    } else {
+        judge::forwarded(ask, own, request.port)
+    }
+}
+
+#[cfg(test)]
+mod tests;

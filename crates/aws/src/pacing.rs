@@ -194,22 +194,21 @@ mod tests {
 
     #[test]
     fn a_burst_passes_and_then_the_rate_holds() {
-        let start = Instant::now();
         let bucket = Bucket::new(5.0, 5.0);
+        let start = Instant::now();
         let waits: Vec<u128> = (0..8).map(|_| bucket.take(start).as_millis()).collect();
         assert_eq!(waits, [0, 0, 0, 0, 0, 200, 400, 600]);
         // A second later five more tokens have come: three for those that waited, two for the next.
         let later = start + Duration::from_secs(1);
-        assert_eq!(bucket.take(later), Duration::ZERO);
-        assert_eq!(bucket.take(later), Duration::ZERO);
+        assert_eq!(bucket.take(later).as_millis(), 0);
+        assert_eq!(bucket.take(later).as_millis(), 0);
         assert_eq!(bucket.take(later).as_millis(), 200);
     }
 
     #[test]
     fn an_idle_bucket_does_not_overflow() {
-        let start = Instant::now();
         let bucket = Bucket::new(5.0, 1.0);
-        let later = start + Duration::from_secs(3600);
+        let later = Instant::now() + Duration::from_secs(3600);
         assert_eq!(bucket.take(later), Duration::ZERO);
         assert_eq!(bucket.take(later).as_millis(), 200);
     }

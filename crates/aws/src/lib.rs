@@ -1,30 +1,18 @@
 //! The real cloud: observes and changes AWS through its SDK.
 //!
-//! One module per kind of resource, and each is a handful of plain functions over [`clients::Clients`] with the same
+//! One module per kind of resource, and each is a handful of plain functions over the SDK's clients with the same
 //! names everywhere: `observe` (all that a [`Query`](reconcile_core::observed::Query) may mean), `read`, `find`, `create`,
 //! `update` and `delete`, whose contracts are those of [`reconcile_engine::Cloud`]. Nothing is decided here that the plan
 //! did not decide, and nothing is printed: calls are logged through `tracing` at debug level, by operation only.
 //!
-//! ```ignore
-//! pub(crate) async fn read(clients: &Clients, address: &Address, id: &str, like: &Certificate) -> Result<Option<Actual>, CloudError>
-//! pub(crate) async fn find(clients: &Clients, address: &Address, desired: &Certificate) -> Result<Option<Actual>, CloudError>
-//! pub(crate) async fn create(clients: &Clients, address: &Address, desired: &Certificate, token: &str) -> Result<Made, CloudError>
-//! pub(crate) async fn update(clients: &Clients, address: &Address, id: &str, observed: &Certificate, desired: &Certificate) -> Result<Made, CloudError>
-//! pub(crate) async fn delete(clients: &Clients, address: &Address, id: &str, observed: &Certificate) -> Result<(), CloudError>
-//! // And of the services that are asked as a whole:
-//! acm::observe(clients, query) -> Result<Vec<Actual>, CloudError>
-//! route53::observe(clients, query) -> Result<(Vec<HostedZone>, Vec<RecordSet>), CloudError>
-//! route53::is_in_sync(clients, change) -> Result<bool, CloudError>
-//! sts::observe(clients) -> Result<Identity, CloudError>
-//! ```
-//!
-//! What is common to all of them stands beside: [`clients`] configures the SDK, `pacing` keeps to AWS's budgets under
-//! every call, `retry` says which failures pass by themselves, [`error`] says what a failure means.
+//! What is common to all of them stands beside: `clients` configures the SDK, `pacing` keeps to AWS's budgets under
+//! every call, `retry` says which failures pass by themselves, `error` says what a failure means.
 
 mod acm;
 mod alias_record;
 mod certificate;
 mod clients;
+mod cloud;
 mod ec2;
 mod elb;
 mod error;
@@ -32,6 +20,7 @@ mod group_rules;
 mod instance_ingress;
 mod listener;
 mod load_balancer;
+mod observe;
 mod ownership;
 mod pacing;
 mod paging;

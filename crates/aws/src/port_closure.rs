@@ -1,6 +1,9 @@
 //! The kind `port_closure`: that certain world-open rules shall not be in a group that is not ours.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    future::{Ready, ready},
+};
 
 use reconcile_core::{
     observed::{Actual, Status},
@@ -61,8 +64,23 @@ pub(crate) async fn find(
 }
 
 /// Nothing has to be made for an absence.
-pub(crate) fn create(desired: &PortClosure) -> Made {
-    made(desired)
+pub(crate) fn create(
+    _clients: &Clients,
+    _address: &Address,
+    desired: &PortClosure,
+    _token: &str,
+) -> Ready<Result<Made, CloudError>> {
+    ready(Ok(made(desired)))
+}
+
+/// Giving a closure up does not open anything.
+pub(crate) fn delete(
+    _clients: &Clients,
+    _address: &Address,
+    _id: &str,
+    _observed: &PortClosure,
+) -> Ready<Result<(), CloudError>> {
+    ready(Ok(()))
 }
 
 fn made(settings: &PortClosure) -> Made {

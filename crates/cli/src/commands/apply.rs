@@ -42,7 +42,10 @@ pub(super) async fn run(
     if !args.yes {
         match consent(session.plan.steps.len(), shell, stop).await? {
             Consent::Given => {}
-            Consent::Refused(_) if args.plan.detailed_exitcode => return Ok(Ended::ChangesPending),
+            Consent::Refused(failure) if args.plan.detailed_exitcode => {
+                output::note(&CommandError::from(failure).render(shell.err_paint()));
+                return Ok(Ended::ChangesPending);
+            }
             Consent::Refused(failure) => return Err(failure.into()),
         }
     }

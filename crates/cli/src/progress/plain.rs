@@ -143,7 +143,13 @@ mod tests {
             (&create, 65, Event::Finished),
             (&wait, 66, Event::Failed { error: &failed }),
         ]);
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        prepare: create security_group.load_balancer ...
+        prepare: wait until ACM has issued it (certificate.www) ...
+        warning: create security_group.load_balancer: look
+        prepare: create security_group.load_balancer: done (1m 5s)
+        prepare: wait until ACM has issued it (certificate.www): failed: `sg-1\u001B` is not deleted: the state does not know it as this stack's (1m 5s)
+        "#);
     }
 
     #[test]
@@ -160,6 +166,12 @@ mod tests {
             (&wait, 33, waiting("FAILED")),
             (&wait, 34, Event::Left { why: "it takes long" }),
         ]);
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        prepare: wait until ACM has issued it (certificate.www) ...
+        prepare: wait until ACM has issued it (certificate.www): PENDING_VALIDATION, 9 to go (1s, at most 9m 59s more)
+        prepare: wait until ACM has issued it (certificate.www): PENDING_VALIDATION, 6 to go (32s, at most 9m 28s more)
+        prepare: wait until ACM has issued it (certificate.www): FAILED (33s, at most 9m 27s more)
+        prepare: wait until ACM has issued it (certificate.www): left for later: it takes long
+        "#);
     }
 }

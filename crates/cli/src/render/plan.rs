@@ -132,7 +132,7 @@ fn noticed(stage: Stage, steps: &[&Step]) -> &'static str {
     match (most, stage) {
         (Consequence::None, _) => "nobody notices",
         (Consequence::VisitorsNotice, Stage::Cutover) => "visitors move over within the old TTL",
-        (Consequence::VisitorsNotice, Stage::Lockdown) => "who still comes by the old address is turned away",
+        (Consequence::VisitorsNotice, Stage::Lockdown) => "visitors of the old address are turned away",
         (Consequence::VisitorsNotice, _) => "visitors notice",
         (Consequence::Brief, _) => "a short disturbance is possible",
         (Consequence::HardToUndo, _) => "cannot simply be undone",

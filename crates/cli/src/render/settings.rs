@@ -221,11 +221,11 @@ mod tests {
         insta::assert_snapshot!(
             shown(&change("sources", json!(["sg-1", "sg-2"]), json!(["sg-1", "${security_group.load_balancer#id}"]))),
             @r#"
-          sources = [
+              sources = [
             -   "sg-2",
             +   (known after apply),
-          ]
-        "#
+              ]
+            "#
         );
     }
 

@@ -1,6 +1,6 @@
 //! One step of a plan as text.
 
-use reconcile_core::plan::{Action, Consequence, Step};
+use reconcile_core::plan::{Action, Consequence, Stage, Step};
 
 use super::{
     condition,
@@ -45,12 +45,14 @@ fn painted(action: &Action, paint: Paint, text: &str) -> String {
 }
 
 /// What people notice of a step; nothing where nobody notices.
-pub(super) fn consequence(consequence: Consequence) -> Option<&'static str> {
-    match consequence {
-        Consequence::None => None,
-        Consequence::Brief => Some("a short disturbance is possible"),
-        Consequence::VisitorsNotice => Some("visitors are moved, or notice"),
-        Consequence::HardToUndo => Some("cannot simply be undone"),
+fn consequence(step: &Step) -> Option<&'static str> {
+    match (step.consequence, step.stage) {
+        (Consequence::None, _) => None,
+        (Consequence::Brief, _) => Some("a short disturbance is possible"),
+        (Consequence::VisitorsNotice, Stage::Cutover) => Some("visitors move"),
+        (Consequence::VisitorsNotice, Stage::Lockdown) => Some("visitors of the old address are turned away"),
+        (Consequence::VisitorsNotice, _) => Some("visitors notice"),
+        (Consequence::HardToUndo, _) => Some("cannot simply be undone"),
     }
 }
 
@@ -86,7 +88,7 @@ pub(super) fn lines(step: &Step, paint: Paint) -> Vec<String> {
         line.push_str(&paint.dim(&format!("  # {}", text::clean(&step.reason))));
     }
     lines.push(line);
-    if let Some(consequence) = consequence(step.consequence) {
+    if let Some(consequence) = consequence(step) {
         lines.push(format!("      {}", paint.yellow(&format!("! {consequence}"))));
     }
     match &step.action {

@@ -223,7 +223,51 @@ fn the_whole_way_from_the_instance_to_the_load_balancer() {
         message: "the name leads to the instance".to_owned(),
         remedy: "add it to `aliases` if it is a web site".to_owned(),
     });
-    insta::assert_snapshot!(shown(&plan, None), @"");
+    insta::assert_snapshot!(shown(&plan, None), @r#"
+    stack www-example-com (ap-northeast-1, account 123456789012)
+
+    prepare: builds the new path beside the old one; nobody notices
+      + create  security_group.load_balancer  # it does not exist yet
+          + name = "www-example-load-balancer-0a1b2c3d"
+          + description = "reconcile: load balancer of www-example-com"
+          + vpc = "vpc-0a"
+          + ingress = ["tcp 443 0.0.0.0/0"]
+          + egress = [
+          +   "tcp 443 sg-0c",
+          +   "tcp 8443 sg-0c",
+          + ]
+          + tags.team = "web"
+      … wait    certificate.www  # a listener takes an issued certificate only
+          until ACM has issued it; this run waits 30m at most
+
+    prove: proves the new path before anybody is sent there; nobody notices
+      … wait    listener.443
+          until https://www.example.com/ answers through load_balancer.main as i-0123456789abcdef0 does now; this run waits 2m at most
+
+    cutover: moves the names to the load balancer; visitors move over within the old TTL
+      ~ change  alias_record.www.example.com  # it differs from the configuration
+          ! visitors move
+          - records.A.ttl = 300
+          - records.A.values = ["203.0.113.10"]
+          + records.A.alias.name = (known after apply)
+          + records.A.alias.zone = (known after apply)
+          + records.A.alias.evaluate_target_health = false
+
+    drain: waits until the old address is forgotten; nobody notices
+      … wait    alias_record.www.example.com
+          until the old TTL (5m) and 10m more have passed since the change; this run waits 2m at most
+
+    lockdown: closes the instance to all but the load balancer; visitors of the old address are turned away
+      ~ change  port_closure.sg-0c  # it differs from the configuration
+          ! visitors of the old address are turned away
+          - open.sgr-01 = "tcp 443 0.0.0.0/0"
+          - open.sgr-02 = "tcp 80 0.0.0.0/0"
+
+    warning: example.com A: the name leads to the instance
+      hint: add it to `aliases` if it is a web site
+
+    Plan: 1 to add, 2 to change, 0 to destroy.
+    "#);
 }
 
 #[test]
@@ -265,7 +309,31 @@ fn replacements_deletions_and_what_is_only_recorded() {
             Consequence::VisitorsNotice,
         ),
     ]);
-    insta::assert_snapshot!(shown(&plan, None), @"");
+    insta::assert_snapshot!(shown(&plan, None), @r#"
+    stack www-example-com (ap-northeast-1, account 123456789012)
+
+    prepare: builds the new path beside the old one; nobody notices
+      ± replace target_group.www  # AWS cannot change port in place
+          arn:aws:elasticloadbalancing:ap-northeast-1:123456789012:targetgroup/www-443/0a
+          - name = "www-443"  # forces replacement
+          + name = "www-8443"
+          - port = 443  # forces replacement
+          + port = 8443
+          - health.path = "/"
+          + health.path = "/healthz"
+      = record  target.www.i-0a
+          i-0a:443
+
+    cleanup: deletes what is no longer needed; visitors notice
+      - destroy instance_ingress.i-0a.443
+          ! visitors notice
+          sgr-09
+          - group = "sg-0c"
+          - port = 443
+          - source = "sg-0d"
+
+    Plan: 1 to add, 0 to change, 1 to destroy.
+    "#);
 }
 
 #[test]
@@ -285,7 +353,13 @@ fn an_empty_plan_and_one_that_is_cut_off() {
 
     No changes.
     ");
-    insta::assert_snapshot!(shown(&plan_of(Vec::new()), Some((Stage::Prove, 3))), @"");
+    insta::assert_snapshot!(shown(&plan_of(Vec::new()), Some((Stage::Prove, 3))), @r#"
+    stack www-example-com (ap-northeast-1, account 123456789012)
+
+    3 steps after the stage `prove` left out (--until prove)
+
+    No changes.
+    "#);
 }
 
 #[test]

@@ -18,9 +18,9 @@ use crate::{
 /// Time to wait for a connection: long enough for a slow link, short enough to notice a wrong endpoint.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(6);
 /// Time that one attempt may take; mutating calls such as `CreateLoadBalancer` answer within seconds.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
 /// Time that one call may take with all of its attempts.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(240);
+const OPERATION_TIMEOUT: Duration = Duration::from_mins(4);
 /// Attempts per call. With the backoff below the last one comes after about half a minute.
 const ATTEMPTS: u32 = 8;
 /// Upper bound of the first pause; it doubles, and jitter takes a random part of it.

@@ -150,9 +150,9 @@ fn instance(instance: &types::Instance) -> Option<(InstanceId, Instance)> {
         .iter()
         .find(|interface| {
             let attachment = interface.attachment();
-            attachment.and_then(|attachment| attachment.device_index()) == Some(0)
+            attachment.and_then(types::InstanceNetworkInterfaceAttachment::device_index) == Some(0)
                 && attachment
-                    .and_then(|attachment| attachment.network_card_index())
+                    .and_then(types::InstanceNetworkInterfaceAttachment::network_card_index)
                     .unwrap_or(0)
                     == 0
         })
@@ -176,7 +176,7 @@ fn instance(instance: &types::Instance) -> Option<(InstanceId, Instance)> {
             .and_then(|association| association.ip_owner_id())
             .is_some_and(|owner| owner != "amazon"),
         ipv6_addresses: primary
-            .map(|interface| interface.ipv6_addresses())
+            .map(types::InstanceNetworkInterface::ipv6_addresses)
             .unwrap_or_default()
             .iter()
             .filter_map(|address| address.ipv6_address()?.parse().ok())

@@ -12,25 +12,30 @@ use reconcile_engine::{CloudError, ErrorKind};
 
 /// Awaits one call to AWS and translates its error. `operation` is the service and the call, for example
 /// `elbv2 CreateListener`.
-pub(crate) async fn call<T, E>(
+///
+/// The SDK's futures are some twenty kilobytes each; boxed they do not add up where calls are joined.
+pub(crate) fn call<T, E>(
     operation: &str,
     future: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-) -> Result<T, CloudError>
+) -> impl Future<Output = Result<T, CloudError>>
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    tracing::debug!(operation, "calling");
-    future.await.map_err(|error| {
-        let error = translate(operation, &error);
-        tracing::debug!(
-            operation,
-            code = error.code,
-            request_id = error.request_id,
-            "refused: {}",
-            error.message
-        );
-        error
-    })
+    let future = Box::pin(future);
+    async move {
+        tracing::debug!(operation, "calling");
+        future.await.map_err(|error| {
+            let error = translate(operation, &error);
+            let CloudError {
+                code,
+                request_id,
+                message,
+                ..
+            } = &error;
+            tracing::debug!(operation, code, request_id, "refused: {message}");
+            error
+        })
+    }
 }
 
 /// The SDK's error in the engine's words.

@@ -25,9 +25,9 @@ use crate::{
 const CREATE: &str = "elbv2 CreateListener";
 const MODIFY: &str = "elbv2 ModifyListener";
 /// How long ELB may not know a certificate that ACM has just issued (`aws-facts.md` 7.1).
-const CERTIFICATE_PATIENCE: Duration = Duration::from_secs(300);
+const CERTIFICATE_PATIENCE: Duration = Duration::from_mins(5);
 /// A certificate that was issued longer ago than this is known to ELB, or will never be.
-const FRESH: Duration = Duration::from_secs(900);
+const FRESH: Duration = Duration::from_mins(15);
 /// The first and the longest pause between two tries.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
 
@@ -85,7 +85,7 @@ fn read_actions(actions: &[Action]) -> (DefaultAction, Option<String>, Option<St
         Some(ActionTypeEnum::Forward) => {
             let groups = action
                 .forward_config()
-                .map(|config| config.target_groups())
+                .map(types::ForwardActionConfig::target_groups)
                 .unwrap_or_default();
             match groups {
                 [] => (
@@ -396,7 +396,7 @@ mod tests {
     fn what_this_tool_does_not_set_up_is_told_apart() {
         let sort = |actions: &[Action]| read_actions(actions).0;
         let weighted = forward(&["arn:tg/a", "arn:tg/b"]).build();
-        assert_eq!(sort(&[weighted.clone()]), DefaultAction::WeightedForward);
+        assert_eq!(sort(std::slice::from_ref(&weighted)), DefaultAction::WeightedForward);
         let fixed = Action::builder().r#type(ActionTypeEnum::FixedResponse).build();
         assert_eq!(sort(&[fixed]), DefaultAction::FixedResponse);
         let sign_in = Action::builder().r#type(ActionTypeEnum::AuthenticateOidc).build();

@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn an_idle_bucket_does_not_overflow() {
         let bucket = Bucket::new(5.0, 1.0);
-        let later = Instant::now() + Duration::from_secs(3600);
+        let later = Instant::now() + Duration::from_hours(1);
         assert_eq!(bucket.take(later), Duration::ZERO);
         assert_eq!(bucket.take(later).as_millis(), 200);
     }

@@ -83,7 +83,9 @@ fn listed(zone: &DescribedZone) -> Option<Listed> {
         zone: HostedZone {
             id: zone.id().parse().ok()?,
             name: zone.name().parse().ok()?,
-            private: zone.config().is_some_and(|config| config.private_zone()),
+            private: zone
+                .config()
+                .is_some_and(aws_sdk_route53::types::HostedZoneConfig::private_zone),
             linked_service: linked.map(|linked| linked.service_principal().unwrap_or("another service").to_owned()),
         },
         count: zone.resource_record_set_count(),

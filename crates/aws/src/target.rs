@@ -45,8 +45,12 @@ fn actual(group: &str, described: &TargetHealthDescription) -> Option<Actual> {
     let instance: InstanceId = target.id()?.parse().ok()?;
     let port = u16::try_from(target.port()?).ok()?;
     let health = described.target_health();
-    let state = health.and_then(|health| health.state()).map(|state| state.as_str());
-    let reason = health.and_then(|health| health.reason()).map(|reason| reason.as_str());
+    let state = health
+        .and_then(|health| health.state())
+        .map(aws_sdk_elasticloadbalancingv2::types::TargetHealthStateEnum::as_str);
+    let reason = health
+        .and_then(|health| health.reason())
+        .map(aws_sdk_elasticloadbalancingv2::types::TargetHealthReasonEnum::as_str);
     if state == Some("draining") || matches!(reason, Some("Target.NotRegistered" | "Target.DeregistrationInProgress")) {
         return None;
     }

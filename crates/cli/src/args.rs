@@ -9,7 +9,8 @@ use reconcile_probe::{ConnectTo, DnsServer, NetworkOptions};
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done, or nothing to do
-  1   an error, an interruption, or the plan was not applied (no `yes`, or no terminal and no `--yes`)
+  1   an error, an interruption, or a plan that was not applied: the answer was not
+      `yes`, or there was no terminal to ask on and no --yes
   2   with --detailed-exitcode: changes are pending and were not applied
   64  the command line cannot be understood
   130 ended at once by a second Ctrl-C

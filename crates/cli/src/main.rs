@@ -4,7 +4,6 @@
 //! decided in `reconcile-core`, carried out by `reconcile-engine`, and brought to AWS by `reconcile-aws`.
 
 mod args;
-mod cloud;
 mod commands;
 mod error;
 mod logging;

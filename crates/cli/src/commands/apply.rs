@@ -2,8 +2,8 @@
 
 use std::io;
 
-use crate::cloud::Pending as Aws;
 use jiff::Timestamp;
+use reconcile_aws::Aws;
 use reconcile_engine::{ApplyError, Environment, Options, OutcomeKind, PollIntervals, StopSignal, SystemClock, apply};
 use reconcile_probe::Network;
 

@@ -15,7 +15,6 @@ use reconcile_engine::{Cloud, StopSignal};
 
 use crate::{
     args::{CommonArgs, PlanArgs},
-    cloud::Pending,
     error::{CommandError, Failure},
     output::{self, Shell},
     render::{self, Header},
@@ -28,7 +27,7 @@ pub(super) struct Session {
     /// What is wanted.
     pub(super) config: Config,
     /// Where it is.
-    pub(super) aws: Pending,
+    pub(super) aws: Aws,
     /// Whose AWS it is.
     pub(super) identity: Identity,
     /// What is remembered.
@@ -92,7 +91,7 @@ impl Session {
             region: config.region.clone(),
             profile: config.profile.clone(),
         };
-        let aws = Pending(Aws::connect(options).await?);
+        let aws = Aws::connect(options).await?;
         let query = planner::query(&config, &state);
         let observed = aws.observe(&query).await?;
         state.check(&config.name, &observed.identity)?;

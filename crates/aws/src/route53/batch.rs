@@ -15,6 +15,9 @@ use crate::{
 /// The call, as errors name it.
 pub(crate) const OPERATION: &str = "route53 ChangeResourceRecordSets";
 
+/// What to do when a batch is refused: it was made from what stood there a moment ago.
+const LOOK_AGAIN: &str = "plan again, and look at what stands there now";
+
 /// One change of a batch. There is no overwriting: what shall go is deleted exactly as it was read, so that the batch
 /// fails if somebody changed it meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +33,10 @@ pub(crate) async fn send(clients: &Clients, zone: &ZoneId, changes: &[Change]) -
     let batch = batch(changes).map_err(|error| unexpected(OPERATION, error.to_string()))?;
     let request = clients.route53.change_resource_record_sets();
     let request = request.hosted_zone_id(zone.as_str()).change_batch(batch);
-    let answer = call(OPERATION, request.send()).await?;
+    let answer = call(OPERATION, request.send()).await.map_err(|error| CloudError {
+        remedy: error.remedy.or_else(|| Some(LOOK_AGAIN.to_owned())),
+        ..error
+    })?;
     let change = answer
         .change_info()
         .ok_or_else(|| unexpected(OPERATION, "the answer names no change"))?;
@@ -103,7 +109,7 @@ pub(crate) fn moved(record_type: &str, name: &str) -> CloudError {
         OPERATION,
         ErrorKind::Conflict,
         format!("the {record_type} record at `{name}` has changed since the plan was made"),
-        "plan again, and look at what stands there now",
+        LOOK_AGAIN,
     )
 }
 

@@ -72,6 +72,9 @@ pub(crate) struct CommonArgs {
     /// Say on stderr what is asked of AWS and the sites; twice: with details
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// How often AWS is asked while waiting, such as `5s` [default: growing from 2s to 15s]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
+    pub(crate) poll_interval: Option<Duration>,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
 }
@@ -122,9 +125,6 @@ pub(crate) struct ApplyArgs {
     pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) plan: PlanArgs,
-    /// How often AWS is asked while waiting, such as `5s` [default: growing from 2s to 15s]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub(crate) poll_interval: Option<Duration>,
 }
 
 /// When output is coloured.

@@ -57,7 +57,7 @@ pub(super) async fn run(
         progress: Progress::new(shell, common.verbose > 0),
     };
     let options = Options {
-        poll: args
+        poll: common
             .poll_interval
             .map_or_else(PollIntervals::default, |interval| PollIntervals {
                 first: interval,

@@ -145,10 +145,10 @@ mod tests {
         ]);
         insta::assert_snapshot!(lines.join("\n"), @r#"
         prepare: create security_group.load_balancer ...
-        prepare: wait until ACM has issued it (certificate.www) ...
+        prepare: wait until certificate.www is issued ...
         warning: create security_group.load_balancer: look
         prepare: create security_group.load_balancer: done (1m 5s)
-        prepare: wait until ACM has issued it (certificate.www): failed: `sg-1\u001B` is not deleted: the state does not know it as this stack's (1m 5s)
+        prepare: wait until certificate.www is issued: failed: `sg-1\u001B` is not deleted: the state does not know it as this stack's (1m 5s)
         "#);
     }
 
@@ -167,11 +167,11 @@ mod tests {
             (&wait, 34, Event::Left { why: "it takes long" }),
         ]);
         insta::assert_snapshot!(lines.join("\n"), @r#"
-        prepare: wait until ACM has issued it (certificate.www) ...
-        prepare: wait until ACM has issued it (certificate.www): PENDING_VALIDATION, 9 to go (1s, at most 9m 59s more)
-        prepare: wait until ACM has issued it (certificate.www): PENDING_VALIDATION, 6 to go (32s, at most 9m 28s more)
-        prepare: wait until ACM has issued it (certificate.www): FAILED (33s, at most 9m 27s more)
-        prepare: wait until ACM has issued it (certificate.www): left for later: it takes long
+        prepare: wait until certificate.www is issued ...
+        prepare: wait until certificate.www is issued: PENDING_VALIDATION, 9 to go (1s, at most 9m 59s more)
+        prepare: wait until certificate.www is issued: PENDING_VALIDATION, 6 to go (32s, at most 9m 28s more)
+        prepare: wait until certificate.www is issued: FAILED (33s, at most 9m 27s more)
+        prepare: wait until certificate.www is issued: left for later: it takes long
         "#);
     }
 }

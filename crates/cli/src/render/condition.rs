@@ -6,8 +6,8 @@ use reconcile_core::{
     value::DomainName,
 };
 
-/// What holds when the wait is over, to be read after "until".
-pub(crate) fn until(condition: &Condition) -> String {
+/// What holds when the wait is over, to be read after "until", below the address that it is about.
+pub(super) fn until(condition: &Condition) -> String {
     match condition {
         Condition::ValidationKnown { names, .. } => {
             let names: Vec<&str> = names.iter().map(DomainName::as_str).collect();
@@ -24,7 +24,32 @@ pub(crate) fn until(condition: &Condition) -> String {
     }
 }
 
+/// The same as a task, with its subject, as progress shows it.
+pub(super) fn task(condition: &Condition) -> String {
+    match condition {
+        Condition::ValidationKnown { certificate, .. } => format!("wait for the validation records of {certificate}"),
+        Condition::CertificateIssued { certificate } => format!("wait until {certificate} is issued"),
+        Condition::LoadBalancerActive { load_balancer } => format!("wait until {load_balancer} is active"),
+        Condition::TargetHealthy { target } => format!("wait until {target} is healthy"),
+        Condition::SiteAnswers { request, .. } => format!("ask {}{}", url(request), way(request)),
+        Condition::RecordInSync { record } => format!("wait until all of Route 53's servers know {record}"),
+        Condition::Drained { record, .. } => format!("wait until the old answer of {record} is forgotten"),
+    }
+}
+
 fn site_answers(request: &SiteRequest, proof: RequestProof) -> String {
+    let alike = match &request.as_answered_by {
+        Some(direct) => format!(" as {} does now", direct.instance),
+        None => String::new(),
+    };
+    let weight = match proof {
+        RequestProof::Warn => ", else there is a warning",
+        RequestProof::Require | RequestProof::Off => "",
+    };
+    format!("{} answers{}{alike}{weight}", url(request), way(request))
+}
+
+fn url(request: &SiteRequest) -> String {
     let (scheme, usual) = match request.protocol {
         Protocol::Http => ("http", 80),
         Protocol::Https => ("https", 443),
@@ -34,18 +59,12 @@ fn site_answers(request: &SiteRequest, proof: RequestProof) -> String {
     } else {
         format!(":{}", request.port)
     };
-    let url = format!("{scheme}://{}{port}{}", request.name, request.path);
-    let through = match &request.through {
+    format!("{scheme}://{}{port}{}", request.name, request.path)
+}
+
+fn way(request: &SiteRequest) -> String {
+    match &request.through {
         Through::LoadBalancer(address) => format!(" through {address}"),
         Through::Name => String::new(),
-    };
-    let alike = match &request.as_answered_by {
-        Some(direct) => format!(" as {} does now", direct.instance),
-        None => String::new(),
-    };
-    let weight = match proof {
-        RequestProof::Warn => ", else there is a warning",
-        RequestProof::Require | RequestProof::Off => "",
-    };
-    format!("{url} answers{through}{alike}{weight}")
+    }
 }

@@ -58,16 +58,11 @@ fn consequence(step: &Step) -> Option<&'static str> {
 
 /// A step in a few words, as progress shows it: `create certificate.www`.
 pub(crate) fn title(step: &Step) -> String {
-    match &step.action {
-        Action::Wait { condition, .. } => {
-            format!(
-                "wait until {} ({})",
-                text::clean(&condition::until(condition)),
-                text::clean(&step.address.to_string())
-            )
-        }
-        action => format!("{} {}", word(action), text::clean(&step.address.to_string())),
-    }
+    let title = match &step.action {
+        Action::Wait { condition, .. } => condition::task(condition),
+        action => format!("{} {}", word(action), step.address),
+    };
+    text::clean(&title)
 }
 
 /// The head of a step: symbol, word, address.

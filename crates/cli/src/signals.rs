@@ -30,9 +30,7 @@ impl Signals {
     pub(crate) async fn watch(mut self, stopper: Stopper) {
         self.next().await;
         stopper.stop();
-        output::note(
-            "\nstopping after the call in flight; once more to end at once (the next run carries on then too)\n",
-        );
+        output::note("\nstopping as soon as the call in flight has ended; once more to end at once\n");
         self.next().await;
     }
 

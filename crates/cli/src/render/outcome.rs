@@ -75,7 +75,7 @@ fn steps(plan: &Plan, ids: &[StepId], paint: Paint) -> Vec<String> {
     let steps = ids
         .iter()
         .filter_map(|id| plan.steps.iter().find(|step| step.id == *id));
-    steps.map(|step: &Step| step::head(step, paint)).collect()
+    steps.map(|step: &Step| step::line(step, paint)).collect()
 }
 
 #[cfg(test)]
@@ -126,7 +126,7 @@ mod tests {
         warning: look at this
         Done: 1 added, 0 changed, 0 destroyed.
         Later: 1 step left, not before [THEN] (in 9m 50s):
-          … wait    certificate.www
+          … wait until certificate.www is issued
         Run the same command again then: it carries on from here.
         ");
     }

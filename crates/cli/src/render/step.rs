@@ -66,13 +66,23 @@ pub(crate) fn title(step: &Step) -> String {
 }
 
 /// The head of a step: symbol, word, address.
-pub(super) fn head(step: &Step, paint: Paint) -> String {
+fn head(step: &Step, paint: Paint) -> String {
     let action = &step.action;
     let address = text::clean(&step.address.to_string());
-    format!(
-        "  {} {address}",
-        painted(action, paint, &format!("{} {:<7}", symbol(action), word(action)))
-    )
+    let signal = format!("{} {:<7}", symbol(action), word(action));
+    format!("  {} {address}", painted(action, paint, &signal))
+}
+
+/// A step on one line that can be read by itself.
+pub(super) fn line(step: &Step, paint: Paint) -> String {
+    match &step.action {
+        Action::Wait { .. } => format!(
+            "  {} {}",
+            painted(&step.action, paint, symbol(&step.action)),
+            title(step)
+        ),
+        _ => head(step, paint),
+    }
 }
 
 /// A step with its reason, what people notice of it, and its diff.

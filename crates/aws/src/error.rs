@@ -96,13 +96,25 @@ where
     }
 }
 
-/// A call that never reached AWS: no credentials, or no connection.
+/// A call that never reached AWS: no credentials, or no connection. `chain` holds the messages of the error's sources.
 fn unanswered(chain: &str) -> (ErrorKind, String, Option<String>) {
     let lower = chain.to_ascii_lowercase();
     if lower.contains("credential") || lower.contains("sso") || lower.contains("profile") {
+        // The SDK lists every place that it looked at; those that are not in use explain nothing.
+        let used: Vec<&str> = chain
+            .split('\n')
+            .flat_map(|line| line.split("\\n"))
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.contains("was not enabled"))
+            .collect();
+        let message = if used.is_empty() {
+            "no credentials found".to_owned()
+        } else {
+            used.join(": ")
+        };
         (
             ErrorKind::Denied,
-            chain.to_owned(),
+            message,
             Some(
                 "give credentials: a profile (`profile` in the configuration or AWS_PROFILE), AWS_ACCESS_KEY_ID and \
                  AWS_SECRET_ACCESS_KEY, or `aws sso login`"
@@ -112,19 +124,21 @@ fn unanswered(chain: &str) -> (ErrorKind, String, Option<String>) {
     } else {
         (
             ErrorKind::Unavailable,
-            chain.to_owned(),
+            format!("no connection: {chain}"),
             Some("check the network, the region, and AWS_ENDPOINT_URL if it is set".to_owned()),
         )
     }
 }
 
-/// The messages of an error and its sources, without the SDK's outermost and without repetitions.
+/// The messages of an error and its sources, without the SDK's outermost and the layers of its HTTP client, and without
+/// repetitions.
 fn chain(error: &dyn Error) -> String {
+    const LAYERS: [&str; 3] = ["io error", "other", "client error (Connect)"];
     let mut parts: Vec<String> = Vec::new();
     let mut next = error.source().or(Some(error));
     while let Some(error) = next {
         let text = error.to_string();
-        if !text.is_empty() && !parts.iter().any(|part| part.contains(&text)) {
+        if !text.is_empty() && !LAYERS.contains(&text.as_str()) && !parts.iter().any(|part| part.contains(&text)) {
             parts.push(text);
         }
         next = error.source();
@@ -450,10 +464,14 @@ mod tests {
 
     #[test]
     fn what_never_reached_aws_is_told_apart() {
-        let (kind, _, remedy) = unanswered("other: the credential provider was not enabled");
-        assert_eq!(kind, ErrorKind::Denied);
+        let nothing =
+            "the credential provider was not enabled\\n  Environment: the credential provider was not enabled";
+        let (kind, message, remedy) = unanswered(nothing);
+        assert_eq!((kind, message.as_str()), (ErrorKind::Denied, "no credentials found"));
         assert!(remedy.unwrap().contains("AWS_PROFILE"));
-        let (kind, message, remedy) = unanswered("io error: tcp connect error: Connection refused (os error 111)");
+        let expired = "no credentials found\n  Environment: x was not enabled\n  Profile: the SSO session has expired";
+        assert!(unanswered(expired).1.contains("the SSO session has expired"));
+        let (kind, message, remedy) = unanswered("tcp connect error: Connection refused (os error 111)");
         assert_eq!(kind, ErrorKind::Unavailable);
         assert!(message.contains("Connection refused") && remedy.unwrap().contains("AWS_ENDPOINT_URL"));
     }

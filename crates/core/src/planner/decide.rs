@@ -90,6 +90,15 @@ impl Decided {
         })
     }
 
+    /// The resource whose object has the value as its id or among its outputs.
+    pub(super) fn supplier(&self, value: &str) -> Option<&Address> {
+        let supplies = |actual: &Actual| actual.id == value || actual.outputs.values().any(|output| output == value);
+        self.items
+            .iter()
+            .find(|(_, item)| item.actual.as_ref().is_some_and(supplies))
+            .map(|(address, _)| address)
+    }
+
     fn resolve(&self, reference: &mut Ref) {
         if let Ref::Of(address, output) = &*reference
             && let Some(item) = self.get(address)

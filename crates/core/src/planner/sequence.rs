@@ -15,7 +15,7 @@ use crate::{
     diff,
     observed::{Observed, Status},
     plan::{Action, Condition, Consequence, DirectPath, Progress, SiteRequest, Stage, Step, StepId, Through},
-    resource::{Address, Kind, Spec},
+    resource::{Address, Kind, Ref, Spec},
     state::State,
     value::{DomainName, Seconds},
 };
@@ -37,7 +37,7 @@ pub(super) fn sequence(
         if address.kind() == Kind::Listener {
             certificate_waits(config, decided, &mut sequence);
         }
-        resource_step(address, item, &mut sequence);
+        resource_step(decided, address, item, &mut sequence);
         if address.kind() == Kind::Certificate {
             validation_wait(config, address, item, &mut sequence);
         }
@@ -134,7 +134,7 @@ fn consequence_of(kind: Kind, decision: Decision) -> Consequence {
     }
 }
 
-fn resource_step(address: &Address, item: &Item, sequence: &mut Sequence) {
+fn resource_step(decided: &Decided, address: &Address, item: &Item, sequence: &mut Sequence) {
     let (Some(desired), actual) = (&item.desired, &item.actual) else {
         return;
     };
@@ -155,11 +155,16 @@ fn resource_step(address: &Address, item: &Item, sequence: &mut Sequence) {
         (Decision::Record, Some(actual)) => Action::Record { id: actual.id.clone() },
         _ => return,
     };
+    // What a value comes from may still be waited for when the value itself is known already.
+    let supplier = |reference: &Ref| match reference {
+        Ref::Of(address, _) => Some(address.clone()),
+        Ref::Known(value) => decided.supplier(value).cloned(),
+    };
     let mut after: BTreeSet<usize> = desired
         .references()
         .iter()
-        .filter_map(|reference| reference.address())
-        .filter_map(|address| sequence.last.get(address).copied())
+        .filter_map(supplier)
+        .filter_map(|address| sequence.last.get(&address).copied())
         .collect();
     if address.kind() == Kind::Target {
         // The load balancer is admitted to the instances before anything depends on it.
@@ -336,7 +341,7 @@ fn prove(
             Stage::Prove,
             condition,
             deadlines.request,
-            "visitors are moved to a path that works",
+            "visitors are sent where the site answers",
         );
     }
 }

@@ -158,3 +158,21 @@ fn nothing_is_closed_before_the_old_address_is_forgotten() {
         ]
     );
 }
+
+#[test]
+fn a_run_that_was_cut_off_while_the_certificate_was_pending_still_waits_for_it() {
+    let config = config(CONFIG);
+    let (mut observed, mut state) = (seed(), state(&config));
+    let mut first = planned(&config, &observed, &state);
+    first.steps.truncate(3);
+    apply(&first, &mut observed, &mut state);
+    let shown = lines(&planned(&config, &observed, &state));
+    let wait = shown
+        .iter()
+        .find(|line| line.contains("wait issued"))
+        .unwrap_or_else(|| panic!("{shown:#?}"));
+    let listener = shown.iter().find(|line| line.contains("create listener.443")).unwrap();
+    let id = wait.split(' ').next().unwrap();
+    let after = listener.split_once("after [").unwrap().1.trim_end_matches(']');
+    assert!(after.split(' ').any(|step| step == id), "{shown:#?}");
+}

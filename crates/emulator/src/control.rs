@@ -64,8 +64,8 @@ pub struct LoggedRequest {
     pub action: String,
     /// Whether the action changes anything.
     pub mutating: bool,
-    /// The answer's HTTP status.
-    pub status: u16,
+    /// The answer's HTTP status; none yet while the request is under way.
+    pub status: Option<u16>,
     /// AWS's error code, if it was an error.
     pub error: Option<String>,
     /// What was sent.

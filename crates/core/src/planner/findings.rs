@@ -7,7 +7,7 @@ use super::{
     desired::{record_address, target_address},
     foundation::{Foundation, is_shared},
     names,
-    sequence::standing_ttl,
+    waits::standing_ttl,
 };
 use crate::{
     config::{Config, Scheme},

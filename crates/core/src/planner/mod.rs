@@ -13,6 +13,7 @@ mod names;
 mod sequence;
 #[cfg(test)]
 mod tests;
+mod waits;
 
 use std::{collections::BTreeSet, fmt};
 

@@ -1,0 +1,283 @@
+//! What is waited for between the steps, and how visitors' path is proven.
+
+use jiff::Timestamp;
+
+use super::{
+    decide::{Decided, Decision, Item},
+    desired::{
+        certificate_address, listener_address, load_balancer_address, record_address, target_address, validated_names,
+    },
+    sequence::{Sequence, Wait},
+};
+use crate::{
+    config::{Config, Protocol, RequestProof, Site, SiteName, defaults},
+    observed::{Observed, Status},
+    plan::{Action, Condition, DirectPath, Progress, SiteRequest, Stage, Through},
+    resource::{Address, Kind, Spec},
+    state::State,
+    value::{DomainName, Seconds},
+};
+
+/// ACM tells the validation records some seconds after the request; those that need to be written wait for that.
+pub(super) fn validation_wait(config: &Config, address: &Address, item: &Item, sequence: &mut Sequence) {
+    let Some((_, site)) = config
+        .sites
+        .iter()
+        .find(|(name, _)| certificate_address(name) == *address)
+    else {
+        return;
+    };
+    let condition = Condition::ValidationKnown {
+        certificate: address.clone(),
+        names: validated_names(site).into_iter().collect(),
+    };
+    let kept = !matches!(item.decision, Decision::Create | Decision::Replace);
+    if kept && condition.judge(item.actual.as_ref()) == Progress::Met {
+        return;
+    }
+    let deadline = config.prove.deadlines.certificate;
+    sequence.wait(Wait {
+        address,
+        stage: Stage::Prepare,
+        condition,
+        deadline,
+        reason: "ACM tells the validation records some seconds after the request",
+        also_after: &[],
+    });
+}
+
+pub(super) fn certificate_waits(config: &Config, decided: &Decided, sequence: &mut Sequence) {
+    for (name, site) in &config.sites {
+        let address = certificate_address(name);
+        let Some(item) = decided.get(&address) else { continue };
+        let condition = Condition::CertificateIssued {
+            certificate: address.clone(),
+        };
+        let waited = sequence.steps.iter().any(|(step, _)| {
+            matches!(&step.action, Action::Wait { condition: Condition::CertificateIssued { certificate }, .. }
+                if *certificate == address)
+        });
+        let kept = !matches!(item.decision, Decision::Create | Decision::Replace);
+        if waited || (kept && condition.judge(item.actual.as_ref()) == Progress::Met) {
+            continue;
+        }
+        let records: Vec<Address> = validated_names(site)
+            .into_iter()
+            .map(|name| Address::new(Kind::ValidationRecord, name.as_str()))
+            .collect();
+        sequence.wait(Wait {
+            address: &address,
+            stage: Stage::Prepare,
+            condition,
+            deadline: config.prove.deadlines.certificate,
+            reason: "a listener takes an issued certificate only",
+            also_after: &records,
+        });
+    }
+}
+
+/// Whether visitors are moved to the load balancer by this plan at any of the site's names.
+fn moves_visitors(site: &Site, decided: &Decided) -> bool {
+    site.names().any(|name| decided.is_changed(&record_address(name)))
+}
+
+/// Whether web ports of an instance are closed by this plan.
+fn closes_ports(decided: &Decided) -> bool {
+    decided
+        .iter()
+        .any(|(address, item)| address.kind() == Kind::PortClosure && item.decision == Decision::Update)
+}
+
+pub(super) fn prove(
+    config: &Config,
+    observed: &Observed,
+    decided: &Decided,
+    name: &SiteName,
+    site: &Site,
+    sequence: &mut Sequence,
+) {
+    // Closing the instance is as final for visitors as moving them, and may come in a later run.
+    let moves = moves_visitors(site, decided) || closes_ports(decided);
+    let deadlines = &config.prove.deadlines;
+    let load_balancer = load_balancer_address();
+    let is_active = decided
+        .get(&load_balancer)
+        .and_then(|item| item.actual.as_ref())
+        .is_some_and(
+            |actual| matches!(&actual.status, Status::LoadBalancer { state, .. } if state.starts_with("active")),
+        );
+    if decided.is_new(&load_balancer) || (moves && !is_active) {
+        let condition = Condition::LoadBalancerActive {
+            load_balancer: load_balancer.clone(),
+        };
+        sequence.wait(Wait {
+            address: &load_balancer,
+            stage: Stage::Prove,
+            condition,
+            deadline: deadlines.load_balancer,
+            reason: "a new load balancer takes some minutes",
+            also_after: &[],
+        });
+    }
+    for instance in &site.instances {
+        let target = target_address(name, instance);
+        if moves || decided.is_new(&target) {
+            let condition = Condition::TargetHealthy { target: target.clone() };
+            sequence.wait(Wait {
+                address: &target,
+                stage: Stage::Prove,
+                condition,
+                deadline: deadlines.target,
+                reason: "requests go to healthy targets",
+                also_after: &[],
+            });
+        }
+    }
+    if !moves || config.prove.request == RequestProof::Off {
+        return;
+    }
+    let direct = site.instances.iter().find_map(|id| {
+        let address = observed.instances.get(id)?.public_address?;
+        Some(DirectPath {
+            instance: id.clone(),
+            address: address.into(),
+            port: site.backend_port,
+            protocol: site.backend_protocol,
+        })
+    });
+    // Its own deadline is about the site; that of the load balancer has passed by then.
+    let targets = site.instances.iter().map(|instance| target_address(name, instance));
+    let proven_first: Vec<Address> = targets.chain([load_balancer.clone()]).collect();
+    for host in site.names().filter(|name| !name.is_wildcard()) {
+        let request = site_request(site, host, Through::LoadBalancer(load_balancer.clone()), direct.clone());
+        let condition = Condition::SiteAnswers {
+            request,
+            proof: config.prove.request,
+        };
+        let listener = listener_address(site.listen_port);
+        sequence.wait(Wait {
+            address: &listener,
+            stage: Stage::Prove,
+            condition,
+            deadline: deadlines.request,
+            reason: "visitors are sent where the site answers",
+            also_after: &proven_first,
+        });
+    }
+}
+
+fn site_request(site: &Site, host: &DomainName, through: Through, direct: Option<DirectPath>) -> SiteRequest {
+    SiteRequest {
+        name: host.clone(),
+        through,
+        protocol: Protocol::Https,
+        port: site.listen_port,
+        path: "/".to_owned(),
+        as_answered_by: direct,
+    }
+}
+
+/// A DNS change is waited for when it is made by this plan, or was made by a run that did not see it arrive.
+pub(super) fn in_sync_waits(config: &Config, state: &State, decided: &Decided, sequence: &mut Sequence) {
+    for host in config.sites.values().flat_map(Site::names) {
+        let record = record_address(host);
+        let under_way = state
+            .cutovers
+            .get(&record)
+            .is_some_and(|cutover| cutover.in_sync_at.is_none());
+        if decided.is_changed(&record) || under_way {
+            let condition = Condition::RecordInSync { record: record.clone() };
+            sequence.wait(Wait {
+                address: &record,
+                stage: Stage::Cutover,
+                condition,
+                deadline: config.prove.deadlines.dns,
+                reason: "the change reaches all of Route 53's servers",
+                also_after: &[],
+            });
+        }
+    }
+}
+
+/// Resolvers may remember the old address; nothing is closed before they have forgotten it.
+pub(super) fn drain_waits(config: &Config, state: &State, decided: &Decided, now: Timestamp, sequence: &mut Sequence) {
+    if !closes_ports(decided) {
+        return;
+    }
+    for host in config.sites.values().flat_map(Site::names) {
+        let record = record_address(host);
+        let old_ttl = match (decided.get(&record), state.cutovers.get(&record)) {
+            (Some(item), _) if matches!(item.decision, Decision::Create | Decision::Update) => standing_ttl(item),
+            (_, Some(cutover)) => cutover.old_ttl,
+            _ => Seconds::default(),
+        };
+        let margin = drain_margin(config, old_ttl);
+        let moved = decided.is_changed(&record);
+        let over = state
+            .cutovers
+            .get(&record)
+            .and_then(|cutover| cutover.drained_at(margin))
+            .is_some_and(|drained_at| drained_at <= now);
+        if moved || !over {
+            let condition = Condition::Drained {
+                record: record.clone(),
+                old_ttl,
+                margin,
+            };
+            let deadline = config.lockdown.wait;
+            sequence.wait(Wait {
+                address: &record,
+                stage: Stage::Drain,
+                condition,
+                deadline,
+                reason: "resolvers may remember the old address",
+                also_after: &[],
+            });
+        }
+    }
+}
+
+/// The longest time to live among the records that stand at a name.
+pub(super) fn standing_ttl(item: &Item) -> Seconds {
+    let ttl = match item.actual.as_ref().map(|actual| &actual.spec) {
+        Some(Spec::AliasRecord(standing)) => standing.records.values().filter_map(|data| data.ttl).max(),
+        _ => None,
+    };
+    Seconds::new(ttl.unwrap_or_default())
+}
+
+/// How long to wait after the old time to live: what was set, or the same time again and at least ten minutes, as many
+/// resolvers overstay it (`aws-facts.md` 8.1).
+fn drain_margin(config: &Config, old_ttl: Seconds) -> Seconds {
+    config
+        .lockdown
+        .drain_margin
+        .unwrap_or(old_ttl.max(defaults::DRAIN_MARGIN))
+}
+
+/// The names are asked as visitors do once nothing is left to be moved or closed.
+pub(super) fn verify(config: &Config, decided: &Decided, sequence: &mut Sequence) {
+    if config.prove.request == RequestProof::Off {
+        return;
+    }
+    for site in config.sites.values() {
+        if !closes_ports(decided) && !moves_visitors(site, decided) {
+            continue;
+        }
+        for host in site.names().filter(|name| !name.is_wildcard()) {
+            let request = site_request(site, host, Through::Name, None);
+            let condition = Condition::SiteAnswers {
+                request,
+                proof: config.prove.request,
+            };
+            sequence.wait(Wait {
+                address: &record_address(host),
+                stage: Stage::Verify,
+                condition,
+                deadline: config.prove.deadlines.request,
+                reason: "the site answers its visitors",
+                also_after: &[],
+            });
+        }
+    }
+}

@@ -8,6 +8,7 @@ mod decide;
 mod desired;
 mod findings;
 mod foundation;
+mod health;
 mod matching;
 mod names;
 mod sequence;
@@ -17,6 +18,7 @@ mod waits;
 
 use std::{collections::BTreeSet, fmt};
 
+pub use health::{HealthProbe, health_probes};
 use jiff::Timestamp;
 use thiserror::Error;
 

@@ -176,3 +176,20 @@ fn a_run_that_was_cut_off_while_the_certificate_was_pending_still_waits_for_it()
     let after = listener.split_once("after [").unwrap().1.trim_end_matches(']');
     assert!(after.split(' ').any(|step| step == id), "{shown:#?}");
 }
+
+#[test]
+fn the_health_check_is_tried_before_a_target_is_added_and_not_later() {
+    let (config, observed, state) = settled(CONFIG);
+    let none = planned(&config, &observed, &state);
+    assert_eq!(super::health_probes(&config, &observed, &none), []);
+    let first = planned(&config, &seed(), &world::state(&config));
+    let probes = super::health_probes(&config, &seed(), &first);
+    assert_eq!(
+        (probes.len(), probes[0].address.to_string()),
+        (1, "203.0.113.10".to_owned())
+    );
+    assert_eq!(probes[0].finding(200), None);
+    let finding = probes[0].finding(301).unwrap();
+    assert!(finding.message.contains("answers 301 on /"), "{}", finding.message);
+    assert!(finding.remedy.contains("redirects"), "{}", finding.remedy);
+}

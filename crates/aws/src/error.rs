@@ -247,6 +247,9 @@ fn remedy_of(operation: &str, kind: ErrorKind, code: &str, message: &str) -> Opt
         "OperationNotPermitted" if message.to_ascii_lowercase().contains("delet") => {
             "turn deletion protection off first"
         }
+        "TargetGroupAssociationLimit" => {
+            "a target group serves one load balancer at a time: it has to leave the listeners of the other one first"
+        }
         "InvalidTarget" => {
             "the instance has to be running and in the target group's VPC: start it, wait a moment, run again"
         }

@@ -14,6 +14,7 @@ use crate::{
     clients::Clients,
     error::{CloudErrorExt, call, unexpected, unresolved},
     group_rules::{self, FoundRule, permission, set_tags, tag_specification},
+    retry::while_fresh,
     security_group::group_is_gone,
 };
 
@@ -93,7 +94,9 @@ pub(crate) async fn create(
         .group_id(desired.group.as_str())
         .ip_permissions(permission(&rule, Some(DESCRIPTION)))
         .set_tag_specifications(tag_specification(ResourceType::SecurityGroupRule, &desired.tags));
-    let id = match call(AUTHORIZE, request.send()).await {
+    // The load balancer's group may be so new that it is not known everywhere.
+    let fresh = ["InvalidGroup.NotFound", "InvalidGroupId.NotFound"];
+    let id = match while_fresh(&fresh, || call(AUTHORIZE, request.clone().send())).await {
         Ok(answer) => answer
             .security_group_rules()
             .first()

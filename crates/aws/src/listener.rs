@@ -19,11 +19,14 @@ use crate::{
     elb,
     error::{CloudErrorExt, OrMissing, call, failure, unexpected, unresolved},
     paging::Pages,
+    retry::while_fresh,
     target_group::{protocol, sdk_protocol},
 };
 
 const CREATE: &str = "elbv2 CreateListener";
 const MODIFY: &str = "elbv2 ModifyListener";
+/// The codes for parts of a listener that do not exist, or not everywhere yet.
+const FRESH_PARTS: [&str; 2] = ["LoadBalancerNotFound", "TargetGroupNotFound"];
 /// How long ELB may not know a certificate that ACM has just issued (`aws-facts.md` 7.1).
 const CERTIFICATE_PATIENCE: Duration = Duration::from_mins(5);
 /// A certificate that was issued longer ago than this is known to ELB, or will never be.
@@ -236,7 +239,7 @@ pub(crate) async fn create(
         .set_tags(elb::sdk_tags(&desired.tags));
     let mut patience = Patience::new(certificate);
     loop {
-        match call(CREATE, request.clone().send()).await {
+        match while_fresh(&FRESH_PARTS, || call(CREATE, request.clone().send())).await {
             Ok(answer) => {
                 let id = answer.listeners().first().and_then(|listener| listener.listener_arn());
                 let id = id.ok_or_else(|| unexpected(CREATE, "the answer names no listener"))?;
@@ -287,7 +290,7 @@ pub(crate) async fn update(
             .set_certificates(certificates(certificate))
             .default_actions(action(MODIFY, desired)?);
         let mut patience = Patience::new(certificate);
-        while let Err(error) = call(MODIFY, request.clone().send()).await {
+        while let Err(error) = while_fresh(&FRESH_PARTS, || call(MODIFY, request.clone().send())).await {
             patience.wait(clients, error).await?;
         }
     }

@@ -18,9 +18,12 @@ use crate::{
     elb,
     error::{CloudErrorExt, OrMissing, call, unexpected, unresolved},
     ownership::is_same_resource,
+    retry::while_fresh,
 };
 
 const CREATE: &str = "elbv2 CreateLoadBalancer";
+/// The code for a security group that ELB does not know, or not yet.
+const FRESH_GROUP: &str = "InvalidSecurityGroup";
 /// Attributes that are only valid together.
 const ACCESS_LOGS: &str = "access_logs.s3.";
 
@@ -164,7 +167,7 @@ pub(crate) async fn create(
         .set_subnets(Some(subnets(desired)))
         .security_groups(group)
         .set_tags(elb::sdk_tags(&desired.tags));
-    match call(CREATE, request.send()).await {
+    match while_fresh(&[FRESH_GROUP], || call(CREATE, request.clone().send())).await {
         Ok(answer) => {
             let balancer = answer.load_balancers().first();
             let outputs = balancer.map(outputs).unwrap_or_default();
@@ -218,7 +221,7 @@ pub(crate) async fn update(
             .set_security_groups()
             .load_balancer_arn(id)
             .security_groups(group);
-        call(OPERATION, request.send()).await?;
+        while_fresh(&[FRESH_GROUP], || call(OPERATION, request.clone().send())).await?;
     }
     if observed.subnets != desired.subnets {
         let request = clients.elb.set_subnets().load_balancer_arn(id);
@@ -239,7 +242,8 @@ pub(crate) async fn update(
                 .map(|(key, value)| LoadBalancerAttribute::builder().key(key).value(value).build())
                 .collect(),
         ));
-        call("elbv2 ModifyLoadBalancerAttributes", request.send()).await?;
+        let modify = || call("elbv2 ModifyLoadBalancerAttributes", request.clone().send());
+        while_fresh(&["LoadBalancerNotFound"], modify).await?;
     }
     elb::set_tags(clients, id, &observed.tags, &desired.tags).await?;
     Ok(Made {

@@ -1,9 +1,38 @@
-//! Which failures pass by themselves, where the SDK's own classification is not enough (`aws-facts.md` 7.2).
+//! Which failures pass by themselves, where the SDK's own classification is not enough (`aws-facts.md` 7.1, 7.2).
+
+use std::{future::Future, time::Duration};
 
 use aws_smithy_runtime_api::client::{
     interceptors::context::InterceptorContext,
     retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority},
 };
+use reconcile_engine::CloudError;
+
+use crate::error::CloudErrorExt;
+
+/// How often a call is made whose object is said not to exist although it has just been made: about 16 seconds.
+const TRIES: u32 = 6;
+/// The first pause between two of them; it doubles.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Makes a call that names something which may have been made a moment ago, again and again while AWS answers with one
+/// of `codes`: what one service, or one server of it, knows already may be unknown to the next (`aws-facts.md` 7.1).
+pub(crate) async fn while_fresh<T, F>(codes: &[&str], attempt: impl Fn() -> F) -> Result<T, CloudError>
+where
+    F: Future<Output = Result<T, CloudError>>,
+{
+    let mut pause = PAUSE;
+    for _ in 1..TRIES {
+        match attempt().await {
+            Err(error) if error.is_code(codes) => {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            answer => return answer,
+        }
+    }
+    attempt().await
+}
 
 /// Corrects the SDK's classification by the code in the answer.
 ///
@@ -70,5 +99,24 @@ mod tests {
         assert!(classify(400, "RequestInProgressException").should_retry());
         assert_eq!(classify(400, "InvalidChangeBatch"), RetryAction::NoActionIndicated);
         assert_eq!(classify(200, "LimitExceededException"), RetryAction::NoActionIndicated);
+    }
+
+    #[tokio::test]
+    async fn only_what_passes_is_tried_again() {
+        let refused = |code: &str| CloudError {
+            code: Some(code.to_owned()),
+            ..crate::error::unexpected("elbv2 CreateListener", "no")
+        };
+        let calls = std::cell::Cell::new(0);
+        let answer = while_fresh(&["TargetGroupNotFound"], || {
+            calls.set(calls.get() + 1);
+            std::future::ready(match calls.get() {
+                1 => Err(refused("TargetGroupNotFound")),
+                2 => Err::<(), _>(refused("ValidationError")),
+                _ => Ok(()),
+            })
+        });
+        assert_eq!(answer.await.unwrap_err().code.as_deref(), Some("ValidationError"));
+        assert_eq!(calls.get(), 2);
     }
 }

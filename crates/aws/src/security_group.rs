@@ -1,9 +1,6 @@
 //! The kind `security_group`: the load balancer's own group, owned with all of its rules.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{Filter, ResourceType, SecurityGroup as Described};
 use futures_util::future;
@@ -20,12 +17,8 @@ use crate::{
     group_rules::{self, FoundRule, filter, permission, set_tags, tag_specification, tags_of},
     ownership::is_same_resource,
     paging::Pages,
+    retry::while_fresh,
 };
-
-/// How often a change of rules is tried when the group is not known everywhere yet, or somebody else changes it too.
-const TRIES: u32 = 6;
-/// The first pause between two tries; it doubles.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// The groups that match a filter.
 pub(crate) async fn matching(clients: &Clients, filters: Vec<Filter>) -> Result<Vec<Described>, CloudError> {
@@ -188,28 +181,16 @@ pub(crate) async fn update(
         unexpected("ec2 AuthorizeSecurityGroupIngress", error.to_string())
     })?;
     set_tags(clients, id, &observed.tags, &desired.tags).await?;
-    let mut pause = PAUSE;
-    for attempt in 1.. {
-        match set_rules(clients, &group, desired).await {
-            Ok(()) => break,
-            // A fresh group may be unknown for a moment (`aws-facts.md` 7.1), and an answer of rules may be old: both
-            // show by these codes, and the next look at the rules is newer.
-            Err(error)
-                if attempt < TRIES
-                    && error.is_code(&[
-                        "InvalidGroup.NotFound",
-                        "InvalidGroupId.NotFound",
-                        "InvalidPermission.Duplicate",
-                        "InvalidPermission.NotFound",
-                        "InvalidSecurityGroupRuleId.NotFound",
-                    ]) =>
-            {
-                tokio::time::sleep(pause).await;
-                pause *= 2;
-            }
-            Err(error) => return Err(error),
-        }
-    }
+    // A fresh group may be unknown for a moment, and an answer of rules may be old or overtaken: both show by these
+    // codes, and the next look at the rules is newer.
+    let passing = [
+        "InvalidGroup.NotFound",
+        "InvalidGroupId.NotFound",
+        "InvalidPermission.Duplicate",
+        "InvalidPermission.NotFound",
+        "InvalidSecurityGroupRuleId.NotFound",
+    ];
+    while_fresh(&passing, || set_rules(clients, &group, desired)).await?;
     Ok(made(id.to_owned()))
 }
 

@@ -11,6 +11,7 @@ use reconcile_engine::{CloudError, ErrorKind, Made};
 use crate::{
     clients::Clients,
     error::{OrMissing, call, unresolved},
+    retry::while_fresh,
 };
 
 const REGISTER: &str = "elbv2 RegisterTargets";
@@ -112,7 +113,8 @@ pub(crate) async fn create(
 ) -> Result<Made, CloudError> {
     let group = group_of(REGISTER, desired)?;
     let request = clients.elb.register_targets().target_group_arn(group);
-    call(REGISTER, request.targets(description(desired)).send()).await?;
+    let request = request.targets(description(desired));
+    while_fresh(&["TargetGroupNotFound"], || call(REGISTER, request.clone().send())).await?;
     let id = id_of(group, &desired.instance, desired.port);
     Ok(Made {
         outputs: Outputs::from([(Output::Id, id.clone())]),

@@ -100,18 +100,25 @@ impl Decided {
     }
 
     fn resolve(&self, reference: &mut Ref) {
-        if let Ref::Of(address, output) = &*reference
-            && let Some(item) = self.get(address)
-            && matches!(item.decision, Decision::Update | Decision::Record | Decision::Unchanged)
-            && let Some(actual) = &item.actual
-        {
-            let value = match output {
-                Output::Id => Some(&actual.id),
-                other => actual.outputs.get(other),
-            };
-            if let Some(value) = value {
-                *reference = Ref::Known(value.clone());
-            }
+        let Ref::Of(address, output) = &*reference else { return };
+        let Some(Item {
+            actual: Some(actual),
+            decision,
+            ..
+        }) = self.get(address)
+        else {
+            return;
+        };
+        let stays = matches!(decision, Decision::Update | Decision::Record | Decision::Unchanged);
+        let value = match output {
+            Output::Id | Output::DnsName | Output::ZoneId if !stays => None,
+            Output::Id => Some(&actual.id),
+            // The validation record of a name is the same for every certificate of the account, so that of the one that
+            // is replaced holds for its successor (`aws-facts.md` 1.3).
+            output => actual.outputs.get(output),
+        };
+        if let Some(value) = value {
+            *reference = Ref::Known(value.clone());
         }
     }
 }

@@ -83,11 +83,11 @@ pub(super) fn desired(config: &Config, foundation: &Foundation) -> Desired {
     add(security_group.clone(), &|tags| {
         Spec::SecurityGroup(group(config, foundation, tags))
     });
+    let scheme = config.load_balancer.scheme;
+    let load_balancer_name = naming::name(&config.name, "alb", &[&format!("{scheme:?}")]);
     add(load_balancer.clone(), &|tags| {
-        let scheme = config.load_balancer.scheme;
-        let scheme_text = format!("{scheme:?}");
         Spec::LoadBalancer(LoadBalancer {
-            name: naming::name(&config.name, "alb", &[&scheme_text]),
+            name: load_balancer_name.clone(),
             scheme,
             ip_address_type: config.load_balancer.ip_address_type,
             subnets: foundation.subnets.clone(),
@@ -152,7 +152,9 @@ pub(super) fn desired(config: &Config, foundation: &Foundation) -> Desired {
         let target_group = target_group_address(name);
         add(target_group.clone(), &|tags| {
             let protocol = format!("{:?}", site.backend_protocol);
-            let immutable = [foundation.vpc.as_str(), &protocol, &site.backend_port.to_string()];
+            let port = site.backend_port.to_string();
+            // A target group belongs to one load balancer only (`aws-facts.md` 2.1): a new one needs a new group.
+            let immutable = [foundation.vpc.as_str(), &protocol, &port, &load_balancer_name];
             Spec::TargetGroup(TargetGroup {
                 name: naming::name(&config.name, name.as_str(), &immutable),
                 protocol: site.backend_protocol,

@@ -10,7 +10,7 @@ use super::{
     waits::standing_ttl,
 };
 use crate::{
-    config::{Config, Scheme},
+    config::{Config, IpAddressType, Scheme},
     explain, naming,
     observed::{Observed, Status},
     plan::{Finding, Severity},
@@ -40,6 +40,7 @@ pub(super) fn findings(
     lockdown(config, observed, &mut findings);
     dns(config, observed, foundation, decided, &mut findings);
     health(config, decided, &mut findings);
+    strangers(observed, decided, &mut findings);
     orphans(config, observed, state, decided, &mut findings);
     if decided
         .get(&super::desired::load_balancer_address())
@@ -61,6 +62,15 @@ pub(super) fn findings(
             ),
             "set `load_balancer.tls_policy` to the one you want",
         );
+    }
+    if config.load_balancer.ip_address_type == IpAddressType::Ipv4 {
+        for cidr in config.load_balancer.allow_from.iter().filter(|cidr| !cidr.is_ipv4()) {
+            findings.note(
+                "load_balancer.allow_from",
+                &format!("`{cidr}` has no effect: the load balancer has IPv4 addresses only"),
+                "set `load_balancer.ip_address_type = \"dualstack\"`, or take the range out",
+            );
+        }
     }
     for subnet in observed
         .subnets
@@ -190,7 +200,7 @@ fn dns(config: &Config, observed: &Observed, foundation: &Foundation, decided: &
             }
             if let (true, Some(Spec::AliasRecord(standing))) = (moves, item.actual.as_ref().map(|actual| &actual.spec))
                 && standing.records.contains_key(&crate::resource::RecordType::Aaaa)
-                && config.load_balancer.ip_address_type == crate::config::IpAddressType::Ipv4
+                && config.load_balancer.ip_address_type == IpAddressType::Ipv4
             {
                 findings.warn(
                     &subject,
@@ -276,6 +286,28 @@ fn health(config: &Config, decided: &Decided, findings: &mut Findings) {
                     explain::target_health(reason),
                 );
             }
+        }
+    }
+}
+
+/// Targets in the stack's groups that it did not register: they get requests too.
+fn strangers(observed: &Observed, decided: &Decided, findings: &mut Findings) {
+    let items = || decided.iter().filter_map(|(_, item)| item.actual.as_ref());
+    for actual in &observed.found {
+        if let (Spec::Target(target), Status::Target { state, .. }) = (&actual.spec, &actual.status)
+            && state != "draining"
+            && items().all(|used| used.id != actual.id)
+            && let Ok(group) = target.target_group.known()
+            && items().any(|used| used.id == group)
+        {
+            findings.warn(
+                group,
+                &format!(
+                    "`{}` is registered on port {} beside what the configuration asks for",
+                    target.instance, target.port
+                ),
+                "it gets requests too: deregister it, or add the instance to `instances`",
+            );
         }
     }
 }

@@ -150,6 +150,72 @@ fn a_certificate_for_other_names_takes_over_before_the_old_one_goes() {
 }
 
 #[test]
+fn the_validation_record_of_a_replaced_certificate_stays_as_it_is() {
+    let (_, observed, state) = settled(CONFIG);
+    let wider = super::config(&CONFIG.replace("health ", "aliases = [\"shop.example.com\"]\nhealth "));
+    let shown = lines(&planned(&wider, &observed, &state));
+    let records: Vec<&String> = shown.iter().filter(|line| line.contains("validation_record")).collect();
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert!(
+        records[0].contains("create validation_record.shop.example.com"),
+        "{records:?}"
+    );
+}
+
+#[test]
+fn another_scheme_makes_a_new_target_group_too_while_nobody_uses_the_load_balancer() {
+    let (_, mut observed, state) = settled(CONFIG);
+    observed.record_sets = super::world::seed().record_sets;
+    let internal = super::config(&format!("{CONFIG}\n[load_balancer]\nscheme = \"internal\"\n"));
+    let shown = lines(&planned(&internal, &observed, &state));
+    for expected in [
+        "replace load_balancer.main",
+        "replace target_group.www",
+        "replace listener.443",
+    ] {
+        assert!(
+            shown.iter().any(|line| line.contains(expected)),
+            "{expected}: {shown:#?}"
+        );
+    }
+    let deleted: Vec<&str> = shown
+        .iter()
+        .filter_map(|line| line.split_once("delete "))
+        .map(|(_, rest)| rest)
+        .collect();
+    let order: Vec<&str> = deleted.iter().filter_map(|rest| rest.split('.').next()).collect();
+    assert_eq!(order, ["target", "listener", "load_balancer", "target_group"]);
+}
+
+#[test]
+fn a_target_that_somebody_else_registered_is_reported_and_left() {
+    let (config, mut observed, state) = settled(CONFIG);
+    let Some(mut other) = observed
+        .found
+        .iter()
+        .find(|actual| actual.spec.kind() == Kind::Target)
+        .cloned()
+    else {
+        unreachable!()
+    };
+    other.id = "other".to_owned();
+    let Spec::Target(target) = &mut other.spec else {
+        unreachable!()
+    };
+    target.port = 8443;
+    observed.found.push(other);
+    let plan = planned(&config, &observed, &state);
+    assert_eq!(lines(&plan), Vec::<String>::new());
+    assert!(
+        plan.findings
+            .iter()
+            .any(|finding| finding.message.contains("port 8443")),
+        "{:?}",
+        plan.findings
+    );
+}
+
+#[test]
 fn a_certificate_that_failed_is_replaced_and_the_reason_is_told() {
     let (config, mut observed, state) = settled(CONFIG);
     for actual in &mut observed.found {

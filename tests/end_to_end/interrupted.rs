@@ -27,7 +27,7 @@ async fn a_killed_run_is_carried_on_without_a_duplicate() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), created)
+    tokio::time::timeout(Duration::from_mins(1), created)
         .await
         .expect("the run begins");
     child.kill().await.unwrap();

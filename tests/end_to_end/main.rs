@@ -1,4 +1,9 @@
 //! The real binary against the emulated AWS, looked at through another client.
+#![expect(clippy::unwrap_used, reason = "everything here is a test")]
+#![expect(
+    clippy::needless_raw_string_hashes,
+    reason = "all Python snippets are written in one form"
+)]
 
 mod bad_input;
 mod drift;

@@ -5,7 +5,6 @@ use std::io;
 use jiff::Timestamp;
 use reconcile_aws::Aws;
 use reconcile_engine::{ApplyError, Environment, Options, OutcomeKind, PollIntervals, StopSignal, SystemClock, apply};
-use reconcile_probe::Network;
 
 use super::session::{self, Session};
 use crate::{
@@ -30,11 +29,11 @@ pub(super) async fn run(
 ) -> Result<Ended, CommandError> {
     let config = session::read_config(&common.config)?;
     // What is wrong with the options is told before AWS is asked for anything.
-    let network = Network::new(&common.network.options())?;
+    let visitor = session::visitor(common)?;
     let store = session::state_file(&config, common);
     let _lock = Lock::take(store.path(), &Holder::this("apply"))?;
     let state = store.read(&config.name)?;
-    let session = Session::open(config, state, &args.plan, stop).await?;
+    let session = Session::open(config, state, &args.plan, &visitor, stop).await?;
     session.print_plan(shell)?;
     if session.plan.is_empty() {
         return Ok(Ended::Well);
@@ -51,7 +50,7 @@ pub(super) async fn run(
     }
     let run = Run {
         aws: &session.aws,
-        visitor: SiteVisitor::new(network),
+        visitor,
         store,
         clock: SystemClock,
         progress: Progress::new(shell, common.verbose > 0),

@@ -12,6 +12,7 @@ use reconcile_core::{
     state::State,
 };
 use reconcile_engine::{Cloud, StopSignal};
+use reconcile_probe::Network;
 
 use crate::{
     args::{CommonArgs, PlanArgs},
@@ -19,6 +20,7 @@ use crate::{
     output::{self, Shell},
     render::{self, Header},
     store::{self, StateFile},
+    visit::SiteVisitor,
 };
 
 /// A plan and what it was made from.
@@ -69,6 +71,14 @@ pub(super) fn state_file(config: &Config, common: &CommonArgs) -> StateFile {
     )
 }
 
+/// Who asks the sites, the way that the options say.
+///
+/// # Errors
+/// If the options cannot be followed, for example because a file cannot be read.
+pub(super) fn visitor(common: &CommonArgs) -> Result<SiteVisitor, CommandError> {
+    Ok(SiteVisitor::new(Network::new(&common.network.options())?))
+}
+
 impl Session {
     /// Looks at AWS and makes the plan.
     ///
@@ -78,15 +88,16 @@ impl Session {
         config: Config,
         state: State,
         args: &PlanArgs,
+        visitor: &SiteVisitor,
         stop: &StopSignal,
     ) -> Result<Self, CommandError> {
         tokio::select! {
-            session = Self::look(config, state, args) => session,
+            session = Self::look(config, state, args, visitor) => session,
             () = stop.raised() => Err(interrupted()),
         }
     }
 
-    async fn look(config: Config, state: State, args: &PlanArgs) -> Result<Self, CommandError> {
+    async fn look(config: Config, state: State, args: &PlanArgs, visitor: &SiteVisitor) -> Result<Self, CommandError> {
         let options = Options {
             region: config.region.clone(),
             profile: config.profile.clone(),
@@ -95,7 +106,10 @@ impl Session {
         let query = planner::query(&config, &state);
         let observed = aws.observe(&query).await?;
         state.check(&config.name, &observed.identity)?;
-        let plan = planner::plan(&config, &observed, &state, Timestamp::now())?;
+        let mut plan = planner::plan(&config, &observed, &state, Timestamp::now())?;
+        let probes = planner::health_probes(&config, &observed, &plan);
+        plan.findings.extend(visitor.health_findings(&probes).await);
+        plan.findings.sort();
         let all = plan.steps.len();
         let (plan, cut) = match args.until.map(Stage::from) {
             Some(stage) => {

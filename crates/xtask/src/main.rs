@@ -21,7 +21,10 @@ fn main() -> ExitCode {
     let command = arguments.next().unwrap_or_default();
     let known = COMMANDS.iter().find(|(name, _)| command == *name);
     let Some((name, _)) = known else {
-        let names: Vec<String> = COMMANDS.iter().map(|(name, what)| format!("  {name:<10} {what}")).collect();
+        let names: Vec<String> = COMMANDS
+            .iter()
+            .map(|(name, what)| format!("  {name:<10} {what}"))
+            .collect();
         return fail(&format!("usage: xtask COMMAND\n{}", names.join("\n")));
     };
     match run(name, arguments) {
@@ -46,7 +49,10 @@ fn run(program: &str, arguments: impl Iterator<Item = OsString>) -> Result<ExitC
         .args(arguments)
         .status()
         .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+    Ok(status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 #[expect(clippy::print_stderr, reason = "this is the only output of the program")]

@@ -1,6 +1,11 @@
 //! The one place that writes to the terminal and reads from it.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    sync::OnceLock,
+};
+
+use indicatif::MultiProgress;
 
 use crate::args::ColorChoice;
 
@@ -70,12 +75,33 @@ pub(crate) fn ask(question: &str) -> io::Result<Option<String>> {
     answer(&mut io::stdin().lock())
 }
 
+/// What is redrawn at the bottom of the terminal.
+static BARS: OnceLock<MultiProgress> = OnceLock::new();
+
+/// Lets everything else be written above these spinners.
+pub(crate) fn write_above(bars: &MultiProgress) {
+    let _ = BARS.set(bars.clone());
+}
+
 /// Writes what is no result (progress, errors, hints) to stderr, in one piece, so that lines of several tasks do not mix.
 /// That it cannot be written is nothing that could be told.
 pub(crate) fn note(text: &str) {
-    let mut err = io::stderr().lock();
-    let _ = err.write_all(text.as_bytes());
-    let _ = err.flush();
+    let write = || {
+        let mut err = io::stderr().lock();
+        let _ = err.write_all(text.as_bytes());
+        let _ = err.flush();
+    };
+    match BARS.get() {
+        Some(bars) => bars.suspend(write),
+        None => write(),
+    }
+}
+
+/// Ends the line in which a terminal has shown the `^C`. Spinners begin a new one by themselves.
+pub(crate) fn end_line() {
+    if io::stderr().is_terminal() && BARS.get().is_none() {
+        note("\n");
+    }
 }
 
 fn answer(input: &mut impl BufRead) -> io::Result<Option<String>> {

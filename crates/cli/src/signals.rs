@@ -1,11 +1,14 @@
 //! Ctrl-C and SIGTERM: the first one lets the call in flight come to its end, the second ends at once.
 
-use std::io;
+use std::{io, time::Duration};
 
 use reconcile_engine::Stopper;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::output;
+
+/// A run that ends sooner than this needs no explanation.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// The signals that ask to end.
 #[derive(Debug)]
@@ -29,8 +32,13 @@ impl Signals {
     /// Raises `stopper` at the first signal and returns at the second.
     pub(crate) async fn watch(mut self, stopper: Stopper) {
         self.next().await;
+        output::end_line();
         stopper.stop();
-        output::note("\nstopping as soon as the call in flight has ended; once more to end at once\n");
+        tokio::select! {
+            () = self.next() => return,
+            () = tokio::time::sleep(PATIENCE) => {}
+        }
+        output::note("stopping as soon as the call in flight has ended; once more to end at once\n");
         self.next().await;
     }
 

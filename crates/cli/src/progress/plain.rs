@@ -1,4 +1,4 @@
-//! Progress as lines: one when a step begins, one when it ends, and signs of life in long waits.
+//! Progress as lines: one when a change begins, one when a step ends, news and signs of life in long waits.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use reconcile_core::plan::{Step, StepId};
+use reconcile_core::plan::{Action, Step, StepId};
 use reconcile_engine::Event;
 
 use crate::{
@@ -46,10 +46,8 @@ impl Plain {
         let title = title(step);
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let mut took = |id: StepId| {
-            running
-                .remove(&id)
-                .map(|running| elapsed(since(running.since, at)))
-                .unwrap_or_default()
+            let began = running.remove(&id).map(|running| running.since);
+            began.map(|began| took(began, at)).unwrap_or_default()
         };
         let stage = self.paint.dim(&format!("{}:", step.stage));
         let line = match event {
@@ -62,6 +60,10 @@ impl Plain {
                         said: String::new(),
                     },
                 );
+                // The first look at what is waited for says more, or is the end of it.
+                if let Action::Wait { .. } = step.action {
+                    return Vec::new();
+                }
                 format!("{stage} {title} ...")
             }
             Event::Waiting { said, until } => {
@@ -74,15 +76,16 @@ impl Plain {
                 }
                 running.said = news;
                 running.told_at = at;
-                let left = elapsed(since(at, until));
-                format!(
-                    "{stage} {title}: {} ({}, at most {left} more)",
-                    clean(said),
-                    elapsed(since(running.since, at))
-                )
+                let (waited, left) = (since(running.since, at), elapsed(since(at, until)));
+                let waited = if waited.as_secs() == 0 {
+                    String::new()
+                } else {
+                    format!("{}, ", elapsed(waited))
+                };
+                format!("{stage} {title}: {} ({waited}at most {left} more)", clean(said))
             }
             Event::Warning { text } => format!("{} {title}: {}", self.paint.yellow("warning:"), clean(text)),
-            Event::Finished => format!("{stage} {title}: {} ({})", self.paint.green("done"), took(step.id)),
+            Event::Finished => format!("{stage} {title}: {}{}", self.paint.green("done"), took(step.id)),
             Event::Left { why } => {
                 took(step.id);
                 format!(
@@ -91,14 +94,8 @@ impl Plain {
                     clean(why)
                 )
             }
-            Event::Failed { error } => {
-                format!(
-                    "{stage} {title}: {}: {} ({})",
-                    self.paint.red("failed"),
-                    clean(&error.to_string()),
-                    took(step.id)
-                )
-            }
+            // Why is told when the run has ended.
+            Event::Failed { .. } => format!("{stage} {title}: {}{}", self.paint.red("failed"), took(step.id)),
             _ => return Vec::new(),
         };
         vec![line]
@@ -108,6 +105,16 @@ impl Plain {
 /// The time from `start` to `end`, none if they are the other way round.
 pub(super) fn since(start: Timestamp, end: Timestamp) -> Duration {
     Duration::try_from(end.duration_since(start)).unwrap_or_default()
+}
+
+/// How long something took, in brackets to be put behind it; nothing for what took no second.
+pub(super) fn took(began: Timestamp, ended: Timestamp) -> String {
+    let took = since(began, ended);
+    if took.as_secs() == 0 {
+        String::new()
+    } else {
+        format!(" ({})", elapsed(took))
+    }
 }
 
 fn without_numbers(text: &str) -> String {
@@ -131,24 +138,25 @@ mod tests {
     }
 
     #[test]
-    fn each_step_has_a_line_when_it_begins_and_one_when_it_ends() {
+    fn a_change_has_a_line_when_it_begins_and_each_step_one_when_it_ends() {
         let (create, wait) = (create(1), wait(2));
-        let failed = StepError::NotOurs {
-            id: "sg-1\u{1b}".to_owned(),
-        };
+        let failed = StepError::NotOurs { id: "sg-1".to_owned() };
         let lines = told(&[
             (&create, 0, Event::Started),
             (&wait, 1, Event::Started),
             (&create, 3, Event::Warning { text: "look" }),
             (&create, 65, Event::Finished),
+            (&create, 65, Event::Started),
+            (&create, 65, Event::Finished),
             (&wait, 66, Event::Failed { error: &failed }),
         ]);
         insta::assert_snapshot!(lines.join("\n"), @r#"
         prepare: create security_group.load_balancer ...
-        prepare: wait until certificate.www is issued ...
         warning: create security_group.load_balancer: look
         prepare: create security_group.load_balancer: done (1m 5s)
-        prepare: wait until certificate.www is issued: failed: `sg-1\u001B` is not deleted: the state does not know it as this stack's (1m 5s)
+        prepare: create security_group.load_balancer ...
+        prepare: create security_group.load_balancer: done
+        prepare: wait until certificate.www is issued: failed (1m 5s)
         "#);
     }
 
@@ -159,7 +167,7 @@ mod tests {
         let waiting = |said| Event::Waiting { said, until };
         let lines = told(&[
             (&wait, 0, Event::Started),
-            (&wait, 1, waiting("PENDING_VALIDATION, 9 to go")),
+            (&wait, 0, waiting("PENDING_VALIDATION, 9 to go")),
             (&wait, 2, waiting("PENDING_VALIDATION, 8 to go")),
             (&wait, 30, waiting("PENDING_VALIDATION, 7 to go")),
             (&wait, 32, waiting("PENDING_VALIDATION, 6 to go")),
@@ -167,9 +175,8 @@ mod tests {
             (&wait, 34, Event::Left { why: "it takes long" }),
         ]);
         insta::assert_snapshot!(lines.join("\n"), @r#"
-        prepare: wait until certificate.www is issued ...
-        prepare: wait until certificate.www is issued: PENDING_VALIDATION, 9 to go (1s, at most 9m 59s more)
-        prepare: wait until certificate.www is issued: PENDING_VALIDATION, 6 to go (32s, at most 9m 28s more)
+        prepare: wait until certificate.www is issued: PENDING_VALIDATION, 9 to go (at most 10m 0s more)
+        prepare: wait until certificate.www is issued: PENDING_VALIDATION, 7 to go (30s, at most 9m 30s more)
         prepare: wait until certificate.www is issued: FAILED (33s, at most 9m 27s more)
         prepare: wait until certificate.www is issued: left for later: it takes long
         "#);

@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use reconcile_core::plan::{Step, StepId};
 use reconcile_engine::Event;
 
-use super::plain::since;
+use super::plain::{since, took};
 use crate::{
-    output::Paint,
+    output::{self, Paint},
     render::{clean, elapsed, title},
 };
 
@@ -31,16 +31,19 @@ pub(crate) struct Spinners {
 
 impl Spinners {
     pub(crate) fn new(paint: Paint) -> Self {
+        let bars = MultiProgress::new();
+        output::write_above(&bars);
         Self {
             paint,
-            bars: MultiProgress::new(),
+            bars,
             running: Mutex::new(BTreeMap::new()),
         }
     }
 
     /// Shows an event.
     pub(crate) fn event(&self, step: &Step, at: Timestamp, event: Event<'_>) {
-        let title = title(step);
+        let stage = self.paint.dim(&format!("{}:", step.stage));
+        let title = format!("{stage} {}", title(step));
         match event {
             Event::Started => self.start(step, at, title),
             Event::Waiting { said, until } => {
@@ -49,26 +52,24 @@ impl Spinners {
                     bar.set_message(format!("{title}: {} (at most {left} more)", clean(said)));
                 }
             }
-            Event::Warning { text } => self.line(&format!(
-                "  {} {title}: {}",
-                self.paint.yellow("! warning"),
-                clean(text)
-            )),
+            Event::Warning { text } => {
+                let (sign, warning) = (self.paint.yellow("!"), self.paint.yellow("warning:"));
+                self.line(&format!("  {sign} {title}: {warning} {}", clean(text)));
+            }
             Event::Finished => {
                 let took = self.end(step, at);
-                self.line(&format!("  {} {title} ({took})", self.paint.green("✓ done")));
+                self.line(&format!("  {} {title}{took}", self.paint.green("✓")));
             }
             Event::Left { why } => {
                 self.end(step, at);
-                self.line(&format!("  {} {title}: {}", self.paint.yellow("… later"), clean(why)));
+                let (sign, later) = (self.paint.yellow("…"), self.paint.yellow("left for later:"));
+                self.line(&format!("  {sign} {title}: {later} {}", clean(why)));
             }
-            Event::Failed { error } => {
+            // Why is told when the run has ended.
+            Event::Failed { .. } => {
                 let took = self.end(step, at);
-                self.line(&format!(
-                    "  {} {title}: {} ({took})",
-                    self.paint.red("✗ failed"),
-                    clean(&error.to_string())
-                ));
+                let (sign, failed) = (self.paint.red("✗"), self.paint.red("failed"));
+                self.line(&format!("  {sign} {title}: {failed}{took}"));
             }
             _ => {}
         }
@@ -93,14 +94,14 @@ impl Spinners {
         self.running().insert(step.id, (bar, at));
     }
 
-    /// Takes the spinner away, and says how long it turned.
+    /// Takes the spinner away, and says how long it turned if that is worth a word.
     fn end(&self, step: &Step, at: Timestamp) -> String {
         let ended = self.running().remove(&step.id);
         ended
             .map(|(bar, began)| {
                 bar.finish_and_clear();
                 self.bars.remove(&bar);
-                elapsed(since(began, at))
+                took(began, at)
             })
             .unwrap_or_default()
     }

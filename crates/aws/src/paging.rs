@@ -9,7 +9,7 @@ const MOST_PAGES: u32 = 500;
 
 /// Walks through the pages of one list:
 ///
-/// ```ignore
+/// ```text
 /// let mut pages = Pages::new("acm ListCertificates");
 /// loop {
 ///     let answer = call(pages.operation(), client.list_certificates().set_next_token(pages.token()).send()).await?;

@@ -1,10 +1,6 @@
 //! The engine on a simulated cloud.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may panic as the tests do")]
-#![expect(
-    clippy::result_large_err,
-    reason = "the simulated cloud fails with the errors of the real one"
-)]
 
 mod changing;
 mod creating;

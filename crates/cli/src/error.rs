@@ -42,10 +42,14 @@ pub(crate) enum CommandError {
     Config(ConfigErrors),
     /// No plan is made.
     Refused(Refused),
-    /// A run failed.
+    /// A run did not begin.
     Apply(ApplyError),
+    /// Steps of a run failed; each with its title.
+    Steps(Vec<(String, StepError)>),
     /// AWS refused, or could not be reached.
     Cloud(Box<CloudError>),
+    /// The user did not want it.
+    Declined(String),
     /// Anything else.
     Other(Failure),
     /// Who read stdout is gone: nobody is left to be told.
@@ -102,7 +106,13 @@ impl CommandError {
         match self {
             Self::Config(errors) => page.config(errors),
             Self::Refused(refused) => page.refused(refused),
-            Self::Apply(error) => page.apply(error),
+            Self::Apply(error) => {
+                page.error(&error.to_string());
+                page.causes(&sources(error));
+                page.hint(error.remedy().as_deref());
+            }
+            Self::Steps(failures) => failures.iter().for_each(|(title, error)| page.step(title, error)),
+            Self::Declined(message) => page.lines.push(clean(message)),
             Self::Cloud(error) => {
                 page.error(&error.to_string());
                 page.aws(error);
@@ -143,15 +153,14 @@ impl Page {
             .extend(hint.map(|hint| format!("{} {}", self.paint.cyan("hint:"), clean(hint))));
     }
 
-    /// AWS's code and request id, on a line of their own: that is what a support case asks for.
+    /// The request id on a line of its own: that is what a support case asks for.
     fn aws(&mut self, error: &CloudError) {
-        let parts: Vec<String> = [("code", &error.code), ("request id", &error.request_id)]
-            .into_iter()
-            .filter_map(|(name, value)| Some(format!("{name} {}", clean(value.as_deref()?))))
-            .collect();
-        if !parts.is_empty() {
-            self.lines.push(format!("  AWS: {}", parts.join(", ")));
-        }
+        self.lines.extend(
+            error
+                .request_id
+                .iter()
+                .map(|id| format!("  AWS request id: {}", clean(id))),
+        );
     }
 
     fn config(&mut self, errors: &ConfigErrors) {
@@ -165,10 +174,11 @@ impl Page {
             .with_width(110)
             .with_links(false);
         for error in errors {
+            self.lines.push(String::new());
             let mut text = String::new();
             if handler.render_report(&mut text, error).is_ok() {
                 self.lines
-                    .extend(text.trim_end().lines().map(|line| line.trim_end().to_owned()));
+                    .extend(text.trim_end().lines().map(|line| hinted(line.trim_end())));
             } else {
                 // A picture of the file could not be drawn; its place is told all the same.
                 let (line, column) = (error.line(), error.column());
@@ -194,21 +204,25 @@ impl Page {
         }
     }
 
-    fn apply(&mut self, error: &ApplyError) {
-        let ApplyError::Steps(run) = error else {
-            self.error(&error.to_string());
-            self.causes(&sources(error));
-            self.hint(error.remedy().as_deref());
-            return;
-        };
-        for failure in std::iter::once(&run.first).chain(&run.others) {
-            self.error(&format!("{failure}: {}", failure.error));
-            self.causes(&sources(&failure.error));
-            if let StepError::Cloud(error) = &failure.error {
-                self.aws(error);
-            }
-            self.hint(failure.error.remedy().as_deref());
+    fn step(&mut self, title: &str, error: &StepError) {
+        self.error(&format!("{title}: {error}"));
+        self.causes(&sources(error));
+        if let StepError::Cloud(error) = error {
+            self.aws(error);
         }
+        self.hint(error.remedy().as_deref());
+    }
+}
+
+/// A line of a picture of the file with this program's word for what to do.
+fn hinted(line: &str) -> String {
+    let label = line.find("help: ");
+    match label.filter(|at| {
+        line.get(..*at)
+            .is_some_and(|before| before.ends_with("  ") && before.len() < 10)
+    }) {
+        Some(_) => line.replacen("help: ", "hint: ", 1),
+        None => line.to_owned(),
     }
 }
 
@@ -287,9 +301,21 @@ impl From<ReadError> for CommandError {
 
 impl From<StateError> for CommandError {
     fn from(error: StateError) -> Self {
-        Failure::of(&error)
-            .hint("choose the state file with `--state`, or the credentials with `profile` or AWS_PROFILE; nothing was changed")
-            .into()
+        let hint = match &error {
+            StateError::OtherStack { .. } => {
+                "choose the state file with `--state`, or correct `name`; nothing was changed"
+            }
+            StateError::OtherAccount {
+                state_account, account, ..
+            } if state_account == account => {
+                "correct `region` (or AWS_REGION), or choose the state file with `--state`; nothing was changed"
+            }
+            StateError::OtherAccount { .. } => {
+                "choose the credentials with `profile` or AWS_PROFILE, or the state file with `--state`; nothing was changed"
+            }
+            StateError::Damaged { .. } | StateError::TooNew { .. } => "choose the state file with `--state`",
+        };
+        Failure::of(&error).hint(hint).into()
     }
 }
 
@@ -311,7 +337,7 @@ impl From<io::Error> for CommandError {
         if error.kind() == io::ErrorKind::BrokenPipe {
             Self::BrokenPipe
         } else {
-            Failure::new(format!("cannot use the terminal: {error}")).into()
+            Failure::new(format!("cannot read the answer or write the result: {error}")).into()
         }
     }
 }
@@ -340,7 +366,7 @@ mod tests {
         };
         insta::assert_snapshot!(shown(error), @"
         error: elbv2 CreateListener: not authorized to perform: elasticloadbalancing:CreateListener (AccessDenied)
-          AWS: code AccessDenied, request id 0a1b-2c3d
+          AWS request id: 0a1b-2c3d
         hint: give the credentials the permission that AWS names, then run again
         ");
     }
@@ -367,13 +393,22 @@ mod tests {
     fn every_mistake_of_a_configuration_is_told_with_its_place() {
         let errors =
             reconcile_core::config::Config::read("site.toml", "region = \"tokyo\"\nnmae = \"x\"\n").unwrap_err();
-        let text = shown(errors);
+        let text = shown(errors.clone());
         assert!(text.starts_with("error: `site.toml` has "), "{text}");
         assert!(
             text.contains("[site.toml:1:10]") && text.contains("[site.toml:2:1]"),
             "{text}"
         );
-        assert!(text.contains("help: did you mean `name`?"), "{text}");
+        assert!(
+            text.contains("\n\n  × ") && text.contains("\n  hint: did you mean `name`?"),
+            "{text}"
+        );
+        assert!(!text.contains("help:"), "{text}");
+        let coloured = CommandError::from(errors).render(Paint::COLOUR);
+        assert!(
+            coloured.contains("hint: ") && !coloured.contains("help: "),
+            "{coloured}"
+        );
     }
 
     #[test]

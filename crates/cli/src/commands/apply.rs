@@ -4,7 +4,10 @@ use std::io;
 
 use jiff::Timestamp;
 use reconcile_aws::Aws;
-use reconcile_engine::{ApplyError, Environment, Options, OutcomeKind, PollIntervals, StopSignal, SystemClock, apply};
+use reconcile_core::plan::Plan;
+use reconcile_engine::{
+    ApplyError, Environment, FailedRun, Options, OutcomeKind, PollIntervals, StopSignal, SystemClock, apply,
+};
 
 use super::session::{self, Session};
 use crate::{
@@ -41,11 +44,11 @@ pub(super) async fn run(
     if !args.yes {
         match consent(session.plan.steps.len(), shell, stop).await? {
             Consent::Given => {}
-            Consent::Refused(failure) if args.plan.detailed_exitcode => {
-                output::note(&CommandError::from(failure).render(shell.err_paint()));
+            Consent::Refused(why) if args.plan.detailed_exitcode => {
+                output::note(&why.render(shell.err_paint()));
                 return Ok(Ended::ChangesPending);
             }
-            Consent::Refused(failure) => return Err(failure.into()),
+            Consent::Refused(why) => return Err(why),
         }
     }
     let run = Run {
@@ -81,26 +84,37 @@ pub(super) async fn run(
             }
         }
         Err(error) => {
-            if let ApplyError::Steps(failed) = &error {
-                output::print(&render::failed_run(&session.plan, failed, shell.paint()))?;
-            }
-            Err(error.into())
+            let ApplyError::Steps(failed) = error else {
+                return Err(error.into());
+            };
+            output::print(&render::failed_run(&session.plan, &failed, shell.paint()))?;
+            Err(failures(&session.plan, *failed))
         }
     }
+}
+
+/// Why steps failed, under the titles that progress shows.
+fn failures(plan: &Plan, run: FailedRun) -> CommandError {
+    let titled = |failure: reconcile_engine::Failure| {
+        let step = plan.steps.iter().find(|step| step.id == failure.step);
+        (step.map_or_else(|| failure.to_string(), render::title), failure.error)
+    };
+    CommandError::Steps(std::iter::once(run.first).chain(run.others).map(titled).collect())
 }
 
 /// Whether the plan may be carried out.
 #[derive(Debug)]
 enum Consent {
     Given,
-    Refused(Failure),
+    Refused(CommandError),
 }
 
 async fn consent(steps: usize, shell: &Shell, stop: &StopSignal) -> Result<Consent, CommandError> {
     if !shell.can_ask() {
         return Ok(Consent::Refused(
             Failure::new("nothing was changed: there is no terminal to ask on")
-                .hint("run with `--yes` to carry the plan out unasked"),
+                .hint("run with `--yes` to carry the plan out unasked")
+                .into(),
         ));
     }
     let question = question(steps);
@@ -110,6 +124,9 @@ async fn consent(steps: usize, shell: &Shell, stop: &StopSignal) -> Result<Conse
         answer = reading => answer.map_err(io::Error::other)??,
         () = stop.raised() => return Err(session::interrupted()),
     };
+    if answer.is_none() {
+        output::end_line();
+    }
     Ok(judge(answer.as_deref()))
 }
 
@@ -124,10 +141,12 @@ fn question(steps: usize) -> String {
 fn judge(answer: Option<&str>) -> Consent {
     match answer {
         Some(answer) if answer.trim() == CONSENT => Consent::Given,
-        Some(_) => Consent::Refused(Failure::new(format!(
-            "nothing was changed: the answer was not '{CONSENT}'"
+        Some(_) => Consent::Refused(CommandError::Declined(format!(
+            "Nothing was changed: the answer was not '{CONSENT}'."
         ))),
-        None => Consent::Refused(Failure::new("nothing was changed: there was no answer")),
+        None => Consent::Refused(CommandError::Declined(
+            "Nothing was changed: there was no answer.".to_owned(),
+        )),
     }
 }
 

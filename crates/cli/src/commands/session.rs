@@ -55,6 +55,8 @@ pub(super) fn read_config(path: &Path) -> Result<Config, CommandError> {
                 failure.hint("write one, as `config.example.toml` shows, or name it with `--config`")
             }
             io::ErrorKind::InvalidData => failure.hint("save it as UTF-8 text"),
+            io::ErrorKind::IsADirectory => failure.hint("name the file in it with `--config`"),
+            io::ErrorKind::PermissionDenied => failure.hint("make it readable, or name another with `--config`"),
             _ => failure,
         }
     })?;

@@ -66,5 +66,10 @@ fn way(request: &SiteRequest) -> String {
     match &request.through {
         Through::LoadBalancer(address) => format!(" through {address}"),
         Through::Name => String::new(),
+        Through::NameNotAt(addresses) if addresses.is_empty() => String::new(),
+        Through::NameNotAt(addresses) => {
+            let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            format!(" at another address than {}", addresses.join(", "))
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Whether an answer is the one that visitors should get, and what to look at if it is not.
 
+use std::net::IpAddr;
+
 use http::{HeaderName, HeaderValue};
 use reconcile_core::{plan::Progress, value::InstanceId};
 use reconcile_probe::{Answer, Difference, ProbeError, Request, Scheme, Severity, differences};
@@ -84,6 +86,14 @@ pub(super) fn failure(error: &ProbeError) -> Progress {
         Some(hint) => Progress::NotYet(format!("{said} ({hint})")),
         None => Progress::NotYet(said),
     }
+}
+
+/// What a name means that leads to the instance although its record has been changed.
+pub(super) fn not_moved(address: IpAddr) -> Progress {
+    Progress::NotYet(format!(
+        "the name still leads to the instance ({address}): check that the registrar delegates to the hosted zone that was \
+         changed, and that no resolver or hosts file on the way from here remembers the old address"
+    ))
 }
 
 /// Statuses that an ALB answers by itself (`aws-facts.md` 3).

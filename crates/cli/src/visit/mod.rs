@@ -4,6 +4,7 @@ mod health;
 mod judge;
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -65,10 +66,21 @@ impl SiteVisitor {
 
     /// Asks every address that the name leads to: a load balancer has one per availability zone, and visitors come to
     /// any of them.
-    async fn answers(&self, request: &Request) -> Result<Vec<Answer>, ProbeError> {
+    ///
+    /// # Errors
+    /// Why there is no answer, or what is wrong with where the answer would come from.
+    async fn answers(&self, request: &Request, not_at: &BTreeSet<IpAddr>) -> Result<Vec<Answer>, Progress> {
         let mut answers = Vec::new();
         let mut failures = Vec::new();
-        for (address, result) in self.network.ask_each(request).await? {
+        for (address, result) in self
+            .network
+            .ask_each(request)
+            .await
+            .map_err(|error| judge::failure(&error))?
+        {
+            if not_at.contains(&address.ip()) {
+                return Err(judge::not_moved(address.ip()));
+            }
             match result {
                 Ok(answer) => answers.push(answer),
                 Err(error) => failures.push((address, error)),
@@ -81,7 +93,7 @@ impl SiteVisitor {
             .into_iter()
             .find(|(address, error)| !any || counts(address, error))
         {
-            Some((_, error)) => Err(error),
+            Some((_, error)) => Err(judge::failure(&error)),
             None => Ok(answers),
         }
     }
@@ -94,15 +106,19 @@ impl Visitor for SiteVisitor {
             (Through::LoadBalancer(_), None) => {
                 return Progress::NotYet("the load balancer has no DNS name yet".to_owned());
             }
-            (Through::Name, _) => site_request(request),
+            (Through::Name | Through::NameNotAt(_), _) => site_request(request),
         };
         let today = match &request.as_answered_by {
             Some(direct) => self.today(request, direct).await,
             None => None,
         };
-        let answers = match self.answers(&ask).await {
+        let not_at = match &request.through {
+            Through::NameNotAt(addresses) => addresses.clone(),
+            Through::LoadBalancer(_) | Through::Name => BTreeSet::new(),
+        };
+        let answers = match self.answers(&ask, &not_at).await {
             Ok(answers) => answers,
-            Err(error) => return judge::failure(&error),
+            Err(progress) => return progress,
         };
         for answer in &answers {
             if let Err(reason) = judge::answer(answer, today.as_ref()) {

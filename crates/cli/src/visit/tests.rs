@@ -51,6 +51,25 @@ fn visitor(load_balancer: u16, instance: u16) -> SiteVisitor {
     SiteVisitor::new(Network::new(&options).unwrap())
 }
 
+#[tokio::test]
+async fn a_name_that_still_leads_to_the_instance_has_not_moved() {
+    let port = serve(|_| response("200 OK", "")).await;
+    let options = NetworkOptions {
+        connect_to: vec![format!("www.example.com:80:127.0.0.1:{port}").parse().unwrap()],
+        ..NetworkOptions::default()
+    };
+    let visitor = SiteVisitor::new(Network::new(&options).unwrap());
+    let by_name = |instance: &str| SiteRequest {
+        through: Through::NameNotAt([instance.parse().unwrap()].into()),
+        ..request(false)
+    };
+    assert_eq!(visitor.ask(&by_name("203.0.113.10"), None).await, Progress::Met);
+    let Progress::NotYet(said) = visitor.ask(&by_name("127.0.0.1"), None).await else {
+        panic!("the instance answers")
+    };
+    assert!(said.contains("still leads to the instance (127.0.0.1)"), "{said}");
+}
+
 fn request(compared: bool) -> SiteRequest {
     SiteRequest {
         name: "www.example.com".parse().unwrap(),

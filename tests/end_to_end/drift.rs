@@ -83,11 +83,11 @@ const CASES: &[(&str, &[&str])] = &[
     ),
     (
         r#"elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=[{"Key": "idle_timeout.timeout_seconds", "Value": "99"}])"#,
-        &["idle_timeout"],
+        &["- idle_timeout = "],
     ),
     (
         r#"elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=[{"Key": "routing.http.drop_invalid_header_fields.enabled", "Value": "false"}])"#,
-        &["drop_invalid_header_fields"],
+        &["+ drop_invalid_headers = true"],
     ),
     (
         r#"elb.set_security_groups(LoadBalancerArn=arn, SecurityGroups=[web])"#,

@@ -4,6 +4,7 @@ use reconcile_core::{
     diff::Change,
     naming::{RESOURCE_TAG, STACK_TAG},
     resource::Ref,
+    value::Seconds,
 };
 use serde_json::Value;
 use similar::{Algorithm, DiffOp, capture_diff_slices};
@@ -89,8 +90,28 @@ fn leaves(path: &str, value: &Value) -> Vec<(String, Value)> {
             .iter()
             .flat_map(|(key, value)| leaves(&format!("{path}.{}", text::key(key)), value))
             .collect(),
-        _ => vec![(path.to_owned(), value.clone())],
+        _ => vec![in_terms_of_the_configuration(path, value)],
     }
+}
+
+/// A setting as the configuration names and writes it, where AWS has a key of its own for it (`aws-facts.md` 3).
+fn in_terms_of_the_configuration(path: &str, value: &Value) -> (String, Value) {
+    let is_true = || value.as_str().and_then(|text| text.parse().ok()).map(Value::Bool);
+    let seconds = || {
+        let seconds = value.as_str()?.parse().ok()?;
+        Some(Value::String(Seconds::new(seconds).to_string()))
+    };
+    let key = path.strip_prefix("attributes.").unwrap_or_default();
+    let (name, written) = match key.trim_matches('"') {
+        "idle_timeout.timeout_seconds" => ("idle_timeout", seconds()),
+        "deletion_protection.enabled" => ("deletion_protection", is_true()),
+        "routing.http.drop_invalid_header_fields.enabled" => ("drop_invalid_headers", is_true()),
+        "access_logs.s3.enabled" => ("access_logs.enabled", is_true()),
+        "access_logs.s3.bucket" => ("access_logs.bucket", None),
+        "access_logs.s3.prefix" => ("access_logs.prefix", None),
+        _ => (path, None),
+    };
+    (name.to_owned(), written.unwrap_or_else(|| value.clone()))
 }
 
 fn leaf_lines(path: &str, before: Option<&Value>, after: Option<&Value>) -> Vec<Line> {
@@ -237,6 +258,30 @@ mod tests {
         - port = 80  # forces replacement
         + port = 8080
         ");
+    }
+
+    #[test]
+    fn attributes_are_called_as_in_the_configuration() {
+        insta::assert_snapshot!(
+            shown(&change("attributes.\"idle_timeout.timeout_seconds\"", json!("60"), json!("90"))),
+            @r#"
+        - idle_timeout = "1m"
+        + idle_timeout = "1m30s"
+        "#
+        );
+        let all = json!({
+            "access_logs.s3.bucket": "my-logs", "access_logs.s3.enabled": "true", "access_logs.s3.prefix": "",
+            "deletion_protection.enabled": "true", "routing.http.drop_invalid_header_fields.enabled": "false",
+            "routing.http2.enabled": "true",
+        });
+        insta::assert_snapshot!(shown(&change("attributes", Value::Null, all)), @r#"
+        + access_logs.bucket = "my-logs"
+        + access_logs.enabled = true
+        + access_logs.prefix = ""
+        + deletion_protection = true
+        + drop_invalid_headers = false
+        + attributes."routing.http2.enabled" = "true"
+        "#);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Asks a site as a visitor would, and says whether it answers as it should.
 
+mod delegation;
 mod health;
 mod judge;
 

@@ -1,5 +1,7 @@
 //! What a plan waits for, and how it is judged.
 
+use std::{collections::BTreeSet, net::IpAddr};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -84,7 +86,7 @@ pub struct DirectPath {
     /// The instance.
     pub instance: InstanceId,
     /// Its public address.
-    pub address: std::net::IpAddr,
+    pub address: IpAddr,
     /// The port.
     pub port: u16,
     /// The protocol.
@@ -99,6 +101,9 @@ pub enum Through {
     LoadBalancer(Address),
     /// By the site's own name.
     Name,
+    /// By the site's own name, which has to lead elsewhere than to these addresses: those of instances that are about to
+    /// be closed.
+    NameNotAt(BTreeSet<IpAddr>),
 }
 
 /// How far a condition is.

@@ -46,6 +46,7 @@ pub(super) fn sequence(
     }
     waits::in_sync_waits(config, state, decided, &mut sequence);
     waits::drain_waits(config, state, decided, now, &mut sequence);
+    waits::moved_for_visitors(config, observed, decided, &mut sequence);
     waits::verify(config, decided, &mut sequence);
     clean_up(state, decided, &mut sequence);
     sequence.finish()

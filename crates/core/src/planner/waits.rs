@@ -7,6 +7,7 @@ use super::{
     desired::{
         certificate_address, listener_address, load_balancer_address, record_address, target_address, validated_names,
     },
+    names,
     sequence::{Sequence, Wait},
 };
 use crate::{
@@ -231,6 +232,31 @@ pub(super) fn drain_waits(config: &Config, state: &State, decided: &Decided, now
                 condition,
                 deadline,
                 reason: "resolvers may remember the old address",
+                also_after: &[],
+            });
+        }
+    }
+}
+
+/// The names are asked from outside before anything is closed: a hosted zone that nobody delegates to can be changed, and
+/// its changes can be in sync, while visitors still come to the instance (`aws-facts.md` 5.1).
+pub(super) fn moved_for_visitors(config: &Config, observed: &Observed, decided: &Decided, sequence: &mut Sequence) {
+    if !closes_ports(decided) || config.prove.request == RequestProof::Off {
+        return;
+    }
+    for site in config.sites.values() {
+        let through = Through::NameNotAt(names::site_addresses(site, observed));
+        for host in site.names().filter(|name| !name.is_wildcard()) {
+            let condition = Condition::SiteAnswers {
+                request: site_request(site, host, through.clone(), None),
+                proof: config.prove.request,
+            };
+            sequence.wait(Wait {
+                address: &record_address(host),
+                stage: Stage::Drain,
+                condition,
+                deadline: config.prove.deadlines.request,
+                reason: "nothing is closed before visitors come through the load balancer",
                 also_after: &[],
             });
         }

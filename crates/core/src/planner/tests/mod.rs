@@ -96,8 +96,9 @@ fn the_seed_is_planned_in_the_order_that_takes_no_site_down() {
             "14 cutover update alias_record.www.example.com after [7]",
             "15 cutover wait in sync alias_record.www.example.com after [14]",
             "16 drain wait drained alias_record.www.example.com after [15]",
-            "17 lockdown update port_closure.sg-a after []",
-            "18 verify wait answers alias_record.www.example.com after [16]",
+            "17 drain wait answers alias_record.www.example.com after [16]",
+            "18 lockdown update port_closure.sg-a after []",
+            "19 verify wait answers alias_record.www.example.com after [17]",
         ]
     );
     let counts = plan.counts();
@@ -153,8 +154,9 @@ fn nothing_is_closed_before_the_old_address_is_forgotten() {
             "1 prove wait healthy target.www.i-0a after []",
             "2 prove wait answers listener.443 after [1]",
             "3 drain wait drained alias_record.www.example.com after []",
-            "4 lockdown update port_closure.sg-a after []",
-            "5 verify wait answers alias_record.www.example.com after [3]",
+            "4 drain wait answers alias_record.www.example.com after [3]",
+            "5 lockdown update port_closure.sg-a after []",
+            "6 verify wait answers alias_record.www.example.com after [4]",
         ]
     );
 }
@@ -192,4 +194,30 @@ fn the_health_check_is_tried_before_a_target_is_added_and_not_later() {
     let finding = probes[0].finding(301).unwrap();
     assert!(finding.message.contains("answers 301 on /"), "{}", finding.message);
     assert!(finding.remedy.contains("redirects"), "{}", finding.remedy);
+}
+
+#[test]
+fn a_zone_that_the_world_does_not_find_is_told_before_a_certificate_waits_for_days() {
+    let config = config(CONFIG);
+    let mut observed = seed();
+    observed.record_sets.push(world::record(
+        "example.com",
+        "NS",
+        172_800,
+        &["ns-1.awsdns-01.org.", "NS-2.awsdns-02.com."],
+    ));
+    let first = planned(&config, &observed, &state(&config));
+    let probes = super::delegation_probes(&config, &observed, &first);
+    assert_eq!(probes.len(), 1);
+    let answered = |names: &[&str]| probes[0].finding(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    assert_eq!(answered(&["ns-2.awsdns-02.com"]), None);
+    let elsewhere = answered(&["ns1.registrar.example."]).unwrap().message;
+    assert!(
+        elsewhere.contains("delegates the zone to ns1.registrar.example"),
+        "{elsewhere}"
+    );
+    assert!(answered(&[]).unwrap().message.contains("knows no name servers"));
+    let (config, observed, state) = settled(CONFIG);
+    let second = planned(&config, &observed, &state);
+    assert_eq!(super::delegation_probes(&config, &observed, &second), []);
 }

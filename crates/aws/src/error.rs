@@ -84,6 +84,8 @@ where
             "no answer in time".to_owned(),
             Some("run again: what the call did, if anything, is found then".to_owned()),
         ),
+        // The connection itself failed, not what the SDK does before it, such as finding credentials.
+        SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => no_connection(&chain(error)),
         _ => unanswered(&chain(error)),
     };
     CloudError {
@@ -99,7 +101,11 @@ where
 /// A call that never reached AWS: no credentials, or no connection. `chain` holds the messages of the error's sources.
 fn unanswered(chain: &str) -> (ErrorKind, String, Option<String>) {
     let lower = chain.to_ascii_lowercase();
-    if lower.contains("credential") || lower.contains("sso") || lower.contains("profile") {
+    // As a word: "No address associated with hostname" is about something else.
+    let is_sso = lower
+        .split(|letter: char| !letter.is_ascii_alphanumeric())
+        .any(|word| word == "sso");
+    if lower.contains("credential") || is_sso || lower.contains("profile") {
         // The SDK lists every place that it looked at; those that are not in use explain nothing.
         let used: Vec<&str> = chain
             .split('\n')
@@ -122,12 +128,16 @@ fn unanswered(chain: &str) -> (ErrorKind, String, Option<String>) {
             ),
         )
     } else {
-        (
-            ErrorKind::Unavailable,
-            format!("no connection: {chain}"),
-            Some("check the network, the region, and AWS_ENDPOINT_URL if it is set".to_owned()),
-        )
+        no_connection(chain)
     }
+}
+
+fn no_connection(chain: &str) -> (ErrorKind, String, Option<String>) {
+    (
+        ErrorKind::Unavailable,
+        format!("no connection: {chain}"),
+        Some("check the network, the region, and AWS_ENDPOINT_URL if it is set".to_owned()),
+    )
 }
 
 /// The messages of an error and its sources, without the SDK's outermost and the layers of its HTTP client, and without
@@ -477,5 +487,7 @@ mod tests {
         let (kind, message, remedy) = unanswered("tcp connect error: Connection refused (os error 111)");
         assert_eq!(kind, ErrorKind::Unavailable);
         assert!(message.contains("Connection refused") && remedy.unwrap().contains("AWS_ENDPOINT_URL"));
+        let offline = "failed to lookup address information: No address associated with hostname";
+        assert_eq!(unanswered(offline).0, ErrorKind::Unavailable);
     }
 }

@@ -35,7 +35,14 @@ pub(crate) async fn observe(clients: &Clients, query: &Query) -> Result<Vec<Actu
         .filter(|(address, _)| address.kind() == Kind::Certificate)
         .flat_map(|(_, ids)| ids)
         .filter_map(|id| id.parse().ok());
-    let named: BTreeSet<CertificateArn> = query.certificates.iter().cloned().chain(recorded).collect();
+    // ACM knows nothing of other regions, and what it answers to their ARNs hides why the plan is refused.
+    let named: BTreeSet<CertificateArn> = query
+        .certificates
+        .iter()
+        .cloned()
+        .chain(recorded)
+        .filter(|arn| arn.region() == clients.region.as_str())
+        .collect();
     let listed = async {
         let arns: BTreeSet<CertificateArn> = list(clients)
             .await?
@@ -69,11 +76,16 @@ async fn described(
     Ok(future::try_join_all(found).await?.into_iter().flatten().collect())
 }
 
-/// Every certificate of the account and region, of all key types: without a filter the list hides those with elliptic
-/// curves (`aws-facts.md` 1.2).
+/// Every certificate of the account and region with a key that can be requested: without a filter the list hides those
+/// with elliptic curves (`aws-facts.md` 1.2), and a type that a partition does not know yet would be refused.
 pub(crate) async fn list(clients: &Clients) -> Result<Vec<CertificateSummary>, CloudError> {
-    let key_types = SdkKeyAlgorithm::values().iter().copied().map(SdkKeyAlgorithm::from);
-    let includes = Filters::builder().set_key_types(Some(key_types.collect())).build();
+    let key_types = [
+        KeyAlgorithm::Rsa2048,
+        KeyAlgorithm::EcPrime256v1,
+        KeyAlgorithm::EcSecp384r1,
+    ];
+    let key_types = key_types.into_iter().map(sdk_algorithm).collect();
+    let includes = Filters::builder().set_key_types(Some(key_types)).build();
     let mut found = Vec::new();
     let mut pages = Pages::new("acm ListCertificates");
     loop {

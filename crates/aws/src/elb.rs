@@ -15,6 +15,7 @@ use crate::{
     error::{OrMissing, call},
     listener, load_balancer,
     paging::Pages,
+    retry::while_fresh,
     target, target_group,
 };
 
@@ -239,7 +240,9 @@ pub(crate) async fn set_tags(clients: &Clients, arn: &str, observed: &Tags, desi
         return Ok(());
     };
     let request = clients.elb.add_tags().resource_arns(arn).set_tags(Some(tags));
-    call("elbv2 AddTags", request.send()).await?;
+    // What has just been made may be unknown to this call for a moment (`aws-facts.md` 7.1).
+    let fresh = ["LoadBalancerNotFound", "ListenerNotFound", "TargetGroupNotFound"];
+    while_fresh(&fresh, || call("elbv2 AddTags", request.clone().send())).await?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use reconcile_core::{
 };
 use reconcile_engine::CloudError;
 
-use crate::{clients::Clients, error::call, ownership::missing_tags, paging::Pages};
+use crate::{clients::Clients, error::call, ownership::missing_tags, paging::Pages, retry::while_fresh};
 
 /// A rule as EC2 holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,7 +164,14 @@ pub(crate) async fn set_tags(clients: &Clients, id: &str, observed: &Tags, desir
     }
     let request = clients.ec2.create_tags().resources(id);
     let request = request.set_tags(Some(sdk_tags(&missing)));
-    call("ec2 CreateTags", request.send()).await?;
+    // What has just been made may be unknown to this call for a moment (`aws-facts.md` 7.1).
+    let fresh = [
+        "InvalidGroup.NotFound",
+        "InvalidGroupId.NotFound",
+        "InvalidID",
+        "InvalidSecurityGroupRuleId.NotFound",
+    ];
+    while_fresh(&fresh, || call("ec2 CreateTags", request.clone().send())).await?;
     Ok(())
 }
 

@@ -26,7 +26,7 @@ use crate::{
 const CREATE: &str = "elbv2 CreateListener";
 const MODIFY: &str = "elbv2 ModifyListener";
 /// The codes for parts of a listener that do not exist, or not everywhere yet.
-const FRESH_PARTS: [&str; 2] = ["LoadBalancerNotFound", "TargetGroupNotFound"];
+const FRESH_PARTS: [&str; 3] = ["ListenerNotFound", "LoadBalancerNotFound", "TargetGroupNotFound"];
 /// How long ELB may not know a certificate that ACM has just issued (`aws-facts.md` 7.1).
 const CERTIFICATE_PATIENCE: Duration = Duration::from_mins(5);
 /// A certificate that was issued longer ago than this is known to ELB, or will never be.

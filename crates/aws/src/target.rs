@@ -10,7 +10,7 @@ use reconcile_engine::{CloudError, ErrorKind, Made};
 
 use crate::{
     clients::Clients,
-    error::{OrMissing, call, unresolved},
+    error::{CloudErrorExt, OrMissing, call, unresolved},
     retry::while_fresh,
 };
 
@@ -95,8 +95,10 @@ pub(crate) async fn read(
     like: &Target,
 ) -> Result<Option<Actual>, CloudError> {
     let group = group_of(HEALTH, like)?;
-    let found = of(clients, group, Some(description(like))).await.or_missing()?;
-    Ok(found.and_then(|found| found.into_iter().next()))
+    match of(clients, group, Some(description(like))).await {
+        Err(error) if is_no_target(&error) => Ok(None),
+        answer => Ok(answer.or_missing()?.and_then(|found| found.into_iter().next())),
+    }
 }
 
 /// Looks whether the target is registered.
@@ -150,9 +152,14 @@ pub(crate) async fn delete(
     let request = clients.elb.deregister_targets().target_group_arn(group);
     match call(OPERATION, request.targets(description(observed)).send()).await {
         Ok(_) => Ok(()),
-        Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind == ErrorKind::NotFound || is_no_target(&error) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Whether the target is none because its instance is terminated or in another VPC: nothing is registered then.
+fn is_no_target(error: &CloudError) -> bool {
+    error.is_code(&["InvalidTarget"])
 }
 
 #[cfg(test)]

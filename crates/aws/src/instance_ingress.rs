@@ -12,7 +12,7 @@ use reconcile_engine::{CloudError, ErrorKind, Made};
 
 use crate::{
     clients::Clients,
-    error::{CloudErrorExt, call, unexpected, unresolved},
+    error::{CloudErrorExt, call, failure, unexpected, unresolved},
     group_rules::{self, FoundRule, permission, set_tags, tag_specification},
     retry::while_fresh,
     security_group::group_is_gone,
@@ -21,6 +21,8 @@ use crate::{
 /// What the rule says of itself in the console.
 const DESCRIPTION: &str = "reconcile: load balancer";
 const AUTHORIZE: &str = "ec2 AuthorizeSecurityGroupIngress";
+/// EC2's code for a rule that exists already.
+const DUPLICATE: &str = "InvalidPermission.Duplicate";
 
 /// The rule as EC2 has it.
 fn wanted_rule(ingress: &InstanceIngress) -> Result<Rule, CloudError> {
@@ -102,7 +104,7 @@ pub(crate) async fn create(
             .first()
             .and_then(|rule| rule.security_group_rule_id())
             .map(str::to_owned),
-        Err(error) if error.is_code(&["InvalidPermission.Duplicate"]) => None,
+        Err(error) if error.is_code(&[DUPLICATE]) => None,
         Err(error) if error.kind == ErrorKind::NotFound && error.message.contains(desired.group.as_str()) => {
             return Err(group_is_gone(AUTHORIZE, &desired.group));
         }
@@ -110,12 +112,18 @@ pub(crate) async fn create(
     };
     let id = match id {
         Some(id) => id,
-        None => find(clients, address, desired)
-            .await?
-            .map(|actual| actual.id)
-            .ok_or_else(|| unexpected(AUTHORIZE, "the rule is said to exist and is not listed"))?,
+        None => while_fresh(&[DUPLICATE], || listed(clients, address, desired)).await?,
     };
     Ok(made(id))
+}
+
+/// The id of the rule that is said to exist: the list may lag behind (`aws-facts.md` 7.1).
+async fn listed(clients: &Clients, address: &Address, desired: &InstanceIngress) -> Result<String, CloudError> {
+    let found = find(clients, address, desired).await?;
+    found.map(|actual| actual.id).ok_or_else(|| CloudError {
+        code: Some(DUPLICATE.to_owned()),
+        ..unexpected(AUTHORIZE, "the rule is said to exist and is not listed")
+    })
 }
 
 fn made(id: String) -> Made {
@@ -159,9 +167,20 @@ pub(crate) async fn delete(
 
 /// Revokes rules by id; those that are gone already are success.
 pub(crate) async fn revoke(clients: &Clients, group: &SecurityGroupId, ids: Vec<String>) -> Result<(), CloudError> {
+    // The next look is without the rule that somebody else revoked, or that a server of EC2 has forgotten already.
+    let passing = ["InvalidPermission.NotFound", "InvalidSecurityGroupRuleId.NotFound"];
+    let ids = ids.into_iter().collect();
+    match while_fresh(&passing, || revoke_present(clients, group, &ids)).await {
+        // The group is gone with all of its rules.
+        Err(error) if error.is_code(&["InvalidGroup.NotFound", "InvalidGroupId.NotFound"]) => Ok(()),
+        answer => answer,
+    }
+}
+
+async fn revoke_present(clients: &Clients, group: &SecurityGroupId, ids: &BTreeSet<String>) -> Result<(), CloudError> {
     const OPERATION: &str = "ec2 RevokeSecurityGroupIngress";
     // Naming a rule that is gone would revoke none of them (`aws-facts.md` 6.1), so look first.
-    let present = group_rules::by_id(clients, &ids.into_iter().collect()).await?;
+    let present = group_rules::by_id(clients, ids).await?;
     let present: Vec<String> = present
         .into_iter()
         .filter(|found| &found.group == group)
@@ -172,10 +191,16 @@ pub(crate) async fn revoke(clients: &Clients, group: &SecurityGroupId, ids: Vec<
     }
     let request = clients.ec2.revoke_security_group_ingress().group_id(group.as_str());
     let request = request.set_security_group_rule_ids(Some(present));
-    match call(OPERATION, request.send()).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+    let answer = call(OPERATION, request.send()).await?;
+    if answer.unknown_ip_permissions().is_empty() {
+        Ok(())
+    } else {
+        Err(failure(
+            OPERATION,
+            ErrorKind::Conflict,
+            format!("some of the rules in `{group}` that were to be revoked are not known to EC2"),
+            "plan again: the group's rules have changed",
+        ))
     }
 }
 

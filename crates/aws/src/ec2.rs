@@ -240,8 +240,14 @@ fn subnet(found: &types::Subnet, tables: &[RouteTable]) -> Option<Subnet> {
     let block_mode = found
         .block_public_access_states()
         .and_then(|states| states.internet_gateway_block_mode());
+    let public = is_public(&id, &vpc, tables, "0.0.0.0/0");
+    let has_ipv6 = found
+        .ipv6_cidr_block_association_set()
+        .iter()
+        .filter_map(|association| association.ipv6_cidr_block_state()?.state())
+        .any(|state| state.as_str() == "associated");
     Some(Subnet {
-        public: is_public(&id, &vpc, tables),
+        public,
         availability_zone: found.availability_zone()?.to_owned(),
         free_addresses: found
             .available_ip_address_count()
@@ -249,20 +255,17 @@ fn subnet(found: &types::Subnet, tables: &[RouteTable]) -> Option<Subnet> {
             .unwrap_or_default(),
         // Without an IPv4 range it holds no address that a load balancer could take.
         prefix_length: range.map_or(32, |range| range.prefix_len()),
-        has_ipv6: found
-            .ipv6_cidr_block_association_set()
-            .iter()
-            .filter_map(|association| association.ipv6_cidr_block_state()?.state())
-            .any(|state| state.as_str() == "associated"),
+        // An AAAA record for a load balancer whose subnet has no way for IPv6 would lead visitors nowhere.
+        has_ipv6: has_ipv6 && (!public || is_public(&id, &vpc, tables, "::/0")),
         public_access_blocked: block_mode.is_some_and(|mode| mode.as_str() != "off"),
         id,
         vpc,
     })
 }
 
-/// Whether the subnet's route table, or the VPC's main one if it has none of its own, leads to an internet gateway
-/// (`aws-facts.md` 3).
-fn is_public(subnet: &SubnetId, vpc: &VpcId, tables: &[RouteTable]) -> bool {
+/// Whether the subnet's route table, or the VPC's main one if it has none of its own, leads from `world`, which is all
+/// addresses of one family, to an internet gateway (`aws-facts.md` 3).
+fn is_public(subnet: &SubnetId, vpc: &VpcId, tables: &[RouteTable], world: &str) -> bool {
     let table_with = |matches: &dyn Fn(&types::RouteTableAssociation) -> bool| {
         tables
             .iter()
@@ -273,7 +276,10 @@ fn is_public(subnet: &SubnetId, vpc: &VpcId, tables: &[RouteTable]) -> bool {
     let table = own.or_else(|| table_with(&|association| association.main().unwrap_or_default()));
     table.is_some_and(|table| {
         table.routes().iter().any(|route| {
-            route.destination_cidr_block() == Some("0.0.0.0/0")
+            let destination = route
+                .destination_cidr_block()
+                .or_else(|| route.destination_ipv6_cidr_block());
+            destination == Some(world)
                 && route.gateway_id().is_some_and(|gateway| gateway.starts_with("igw-"))
                 && route.state().is_none_or(|state| state.as_str() != "blackhole")
         })
@@ -336,7 +342,7 @@ mod tests {
     #[test]
     fn a_subnet_is_public_by_its_own_table_or_else_by_the_main_one() {
         let public = |subnet: &str, tables: &[RouteTable]| {
-            is_public(&subnet.parse().unwrap(), &"vpc-1".parse().unwrap(), tables)
+            is_public(&subnet.parse().unwrap(), &"vpc-1".parse().unwrap(), tables, "0.0.0.0/0")
         };
         let main = table("vpc-1", None, "igw-1");
         let own = table("vpc-1", Some("subnet-a"), "vgw-1");
@@ -354,6 +360,30 @@ mod tests {
             )
             .build();
         assert!(!public("subnet-b", &[nat]));
+    }
+
+    #[test]
+    fn ipv6_counts_only_where_the_internet_can_come_by_it() {
+        use aws_sdk_ec2::types::{SubnetCidrBlockState, SubnetCidrBlockStateCode, SubnetIpv6CidrBlockAssociation};
+        let state = SubnetCidrBlockState::builder().state(SubnetCidrBlockStateCode::Associated);
+        let range = SubnetIpv6CidrBlockAssociation::builder().ipv6_cidr_block_state(state.build());
+        let described = types::Subnet::builder()
+            .subnet_id("subnet-a")
+            .vpc_id("vpc-1")
+            .availability_zone("ap-northeast-1a")
+            .cidr_block("10.0.0.0/24")
+            .ipv6_cidr_block_association_set(range.build())
+            .build();
+        let narrow = table("vpc-1", None, "igw-1");
+        let seen = subnet(&described, std::slice::from_ref(&narrow)).unwrap();
+        assert!(seen.public && !seen.has_ipv6);
+        let way = Route::builder().destination_ipv6_cidr_block("::/0").gateway_id("igw-1");
+        let wide = RouteTable::builder()
+            .vpc_id("vpc-1")
+            .set_associations(narrow.associations)
+            .set_routes(narrow.routes)
+            .routes(way.build());
+        assert!(subnet(&described, &[wide.build()]).unwrap().has_ipv6);
     }
 
     fn interface(index: i32, group: &str, owner: &str) -> InstanceNetworkInterface {

@@ -23,6 +23,9 @@ use crate::{
 /// five requests per second, and 10,000 record sets would take seven.
 const LISTED_WHOLE: i64 = 3000;
 
+/// The longest page that `ListResourceRecordSets` gives.
+const PAGE: i32 = 300;
+
 /// The zones that match the sites' names or are given outright, and the record sets of the public ones among them.
 pub(crate) async fn observe(clients: &Clients, query: &Query) -> Result<(Vec<HostedZone>, Vec<RecordSet>), CloudError> {
     let zones = zones(clients, query).await?;
@@ -150,6 +153,7 @@ async fn list(clients: &Clients, zone: &ZoneId, only: Option<&DomainName>) -> Re
             .route53
             .list_resource_record_sets()
             .hosted_zone_id(zone.as_str());
+        let request = request.max_items(PAGE);
         let request = request.set_start_record_name(start.0).set_start_record_type(start.1);
         let answer = call(pages.operation(), request.set_start_record_identifier(start.2).send()).await?;
         for described in answer.resource_record_sets() {

@@ -75,6 +75,7 @@ pub(super) async fn run(
             output::print(&render::applied(
                 &session.plan,
                 &outcome,
+                session.cut,
                 Timestamp::now(),
                 shell.paint(),
             ))?;

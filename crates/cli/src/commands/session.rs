@@ -37,7 +37,7 @@ pub(super) struct Session {
     /// What is to be done.
     pub(super) plan: Plan,
     /// The stage after which the plan was cut off, and how many steps that left out.
-    cut: Option<(Stage, usize)>,
+    pub(super) cut: Option<(Stage, usize)>,
 }
 
 /// Reads the configuration file.
@@ -140,6 +140,8 @@ impl Session {
             stack: &self.config.name,
             identity: &self.identity,
             cut: self.cut,
+            state: &self.state,
+            now: Timestamp::now(),
         };
         Ok(output::print(&render::plan(&self.plan, &header, shell.paint()))?)
     }

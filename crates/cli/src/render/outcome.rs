@@ -3,14 +3,22 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reconcile_core::plan::{Action, Counts, Plan, Step, StepId};
+use reconcile_core::plan::{Action, Counts, Plan, Stage, Step, StepId};
 use reconcile_engine::{FailedRun, Outcome, OutcomeKind};
 
-use super::{step, text, time};
+use super::{plan::left_out_after, step, text, time};
 use crate::output::Paint;
 
 /// What was done, what is left, and how to go on.
-pub(crate) fn applied(plan: &Plan, outcome: &Outcome, now: Timestamp, paint: Paint) -> String {
+///
+/// `cut` is the stage after which the plan was cut off, and how many steps that left out.
+pub(crate) fn applied(
+    plan: &Plan,
+    outcome: &Outcome,
+    cut: Option<(Stage, usize)>,
+    now: Timestamp,
+    paint: Paint,
+) -> String {
     let mut lines = vec![String::new()];
     for warning in &outcome.warnings {
         lines.push(format!("{} {}", paint.yellow("warning:"), text::clean(&warning.text)));
@@ -18,7 +26,10 @@ pub(crate) fn applied(plan: &Plan, outcome: &Outcome, now: Timestamp, paint: Pai
     lines.push(done(plan, &outcome.done));
     let left = text::counted(outcome.left.len(), "step");
     match outcome.kind {
-        OutcomeKind::Complete => {}
+        OutcomeKind::Complete => {
+            let left_out = cut.filter(|(_, steps)| *steps > 0);
+            lines.extend(left_out.map(|(stage, steps)| format!("Later: {}.", left_out_after(stage, steps))));
+        }
         OutcomeKind::Later { not_before } => {
             let remaining = Duration::try_from(not_before.duration_since(now)).unwrap_or_default();
             let moment = format!("{} (in {})", time::local(not_before), time::elapsed(remaining));
@@ -101,12 +112,14 @@ mod tests {
         let text = applied(
             &plan,
             &outcome(&[1, 2], &[], OutcomeKind::Complete),
+            Some((Stage::Prove, 2)),
             Timestamp::UNIX_EPOCH,
             Paint::PLAIN,
         );
         insta::assert_snapshot!(text, @"
 
         Done: 1 added, 0 changed, 0 destroyed.
+        Later: 2 steps after the stage `prove` left out (--until prove).
         ");
     }
 
@@ -120,7 +133,7 @@ mod tests {
             step: StepId(1),
             text: "look at this".to_owned(),
         });
-        let text = applied(&plan, &outcome, now, Paint::PLAIN).replace(&time::local(not_before), "[THEN]");
+        let text = applied(&plan, &outcome, None, now, Paint::PLAIN).replace(&time::local(not_before), "[THEN]");
         insta::assert_snapshot!(text, @"
 
         warning: look at this
@@ -137,6 +150,7 @@ mod tests {
         let text = applied(
             &plan,
             &outcome(&[], &[1, 2], OutcomeKind::Interrupted),
+            None,
             Timestamp::UNIX_EPOCH,
             Paint::PLAIN,
         );

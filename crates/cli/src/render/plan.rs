@@ -1,9 +1,11 @@
 //! A plan as text.
 
+use jiff::Timestamp;
 use reconcile_core::{
     config::StackName,
     observed::Identity,
-    plan::{Action, Consequence, Finding, Plan, Severity, Stage, Step},
+    plan::{Action, Condition, Consequence, Finding, Plan, Severity, Stage, Step},
+    state::State,
 };
 
 use super::{step, text};
@@ -18,6 +20,28 @@ pub(crate) struct Header<'a> {
     pub(crate) identity: &'a Identity,
     /// The stage after which the plan was cut off, and how many steps that left out.
     pub(crate) cut: Option<(Stage, usize)>,
+    /// What is remembered of earlier runs.
+    pub(crate) state: &'a State,
+    /// Now.
+    pub(crate) now: Timestamp,
+}
+
+impl Header<'_> {
+    /// When the old address is forgotten that a step waits for, if the name has been moved before.
+    fn drained_at(&self, plan: &Plan, step: &Step) -> Option<Timestamp> {
+        let Action::Wait {
+            condition: Condition::Drained { record, margin, .. },
+            ..
+        } = &step.action
+        else {
+            return None;
+        };
+        let moves = |step: &Step| step.address == *record && step.action.is_mutating();
+        let cutover = self.state.cutovers.get(record);
+        cutover
+            .filter(|_| !plan.steps.iter().any(moves))
+            .and_then(|cutover| cutover.drained_at(*margin))
+    }
 }
 
 /// The plan: header, steps by stage, findings, and as the last line how much changes.
@@ -43,7 +67,7 @@ pub(crate) fn plan(plan: &Plan, header: &Header<'_>, paint: Paint) -> String {
             format_args!("{}; {noticed}", purpose(stage))
         ));
         for step in steps {
-            lines.extend(step::lines(step, paint));
+            lines.extend(step::lines(step, header.drained_at(plan, step), header.now, paint));
         }
         lines.push(String::new());
     }
@@ -51,12 +75,17 @@ pub(crate) fn plan(plan: &Plan, header: &Header<'_>, paint: Paint) -> String {
     if let Some((stage, left_out)) = header.cut
         && left_out > 0
     {
-        let steps = text::counted(left_out, "step");
-        lines.push(format!("{steps} after the stage `{stage}` left out (--until {stage})"));
+        lines.push(left_out_after(stage, left_out));
         lines.push(String::new());
     }
     lines.extend(totals(plan));
     lines.join("\n") + "\n"
+}
+
+/// What `--until` leaves out.
+pub(super) fn left_out_after(stage: Stage, steps: usize) -> String {
+    let steps = text::counted(steps, "step");
+    format!("{steps} after the stage `{stage}` left out (--until {stage})")
 }
 
 fn totals(plan: &Plan) -> Vec<String> {

@@ -1,11 +1,14 @@
 //! One step of a plan as text.
 
-use reconcile_core::plan::{Action, Consequence, Stage, Step};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reconcile_core::plan::{Action, Condition, Consequence, Stage, Step};
 
 use super::{
     condition,
     settings::{self, Sign},
-    text,
+    text, time,
 };
 use crate::output::Paint;
 
@@ -86,7 +89,9 @@ pub(super) fn line(step: &Step, paint: Paint) -> String {
 }
 
 /// A step with its reason, what people notice of it, and its diff.
-pub(super) fn lines(step: &Step, paint: Paint) -> Vec<String> {
+///
+/// `drained_at` is when the old address is forgotten that it waits for, where that is known.
+pub(super) fn lines(step: &Step, drained_at: Option<Timestamp>, now: Timestamp, paint: Paint) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = head(step, paint);
     if !step.reason.is_empty() {
@@ -97,10 +102,26 @@ pub(super) fn lines(step: &Step, paint: Paint) -> Vec<String> {
         lines.push(format!("      {}", paint.yellow(&format!("! {consequence}"))));
     }
     match &step.action {
-        Action::Wait { condition, deadline } => lines.push(format!(
-            "      until {}; this run waits {deadline} at most",
-            text::clean(&condition::until(condition))
-        )),
+        Action::Wait { condition, deadline } => {
+            let (until, short) = match (condition, drained_at) {
+                (Condition::Drained { .. }, Some(at)) => {
+                    let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+                    let until = format!("{} (in {})", time::local(at), time::elapsed(left));
+                    (until, left > deadline.duration())
+                }
+                (Condition::Drained { old_ttl, margin, .. }, None) => (
+                    condition::until(condition),
+                    old_ttl.duration().saturating_add(margin.duration()) > deadline.duration(),
+                ),
+                _ => (condition::until(condition), false),
+            };
+            let run = if short {
+                format!("longer than the {deadline} that a run waits, so what follows is left to a later run")
+            } else {
+                format!("this run waits {deadline} at most")
+            };
+            lines.push(format!("      until {}; {run}", text::clean(&until)));
+        }
         Action::Record { id }
         | Action::Forget { id }
         | Action::Delete { id, .. }

@@ -1,5 +1,6 @@
 //! Plans made by hand, and what they look like.
 
+use jiff::Timestamp;
 use reconcile_core::{
     config::{Protocol, RequestProof},
     diff,
@@ -9,6 +10,7 @@ use reconcile_core::{
         StepId, Through,
     },
     resource::{Address, Kind, Spec},
+    state::{Cutover, State},
     value::Seconds,
 };
 use serde_json::{Value, json};
@@ -95,6 +97,11 @@ fn at(mut step: Step, stage: Stage, consequence: Consequence) -> Step {
 }
 
 fn shown(plan: &Plan, cut: Option<(Stage, usize)>) -> String {
+    let state = State::empty(plan.stack.clone(), "lineage".to_owned());
+    shown_with(&state, plan, cut)
+}
+
+fn shown_with(state: &State, plan: &Plan, cut: Option<(Stage, usize)>) -> String {
     let identity = Identity {
         account: "123456789012".parse().unwrap(),
         region: "ap-northeast-1".parse().unwrap(),
@@ -106,6 +113,8 @@ fn shown(plan: &Plan, cut: Option<(Stage, usize)>) -> String {
             stack: &plan.stack,
             identity: &identity,
             cut,
+            state,
+            now: Timestamp::UNIX_EPOCH,
         },
         Paint::PLAIN,
     )
@@ -255,7 +264,7 @@ fn the_whole_way_from_the_instance_to_the_load_balancer() {
 
     drain: waits until the old address is forgotten; nobody notices
       … wait    alias_record.www.example.com
-          until the old TTL (5m) and 10m more have passed since the change; this run waits 2m at most
+          until the old TTL (5m) and 10m more have passed since the change; longer than the 2m that a run waits, so what follows is left to a later run
 
     lockdown: closes the instance to all but the load balancer; visitors of the old address are turned away
       ~ change  port_closure.sg-0c  # it differs from the configuration
@@ -347,6 +356,37 @@ fn a_plan_that_changes_nothing_in_aws_says_so() {
 }
 
 #[test]
+fn a_drain_that_has_begun_says_when_it_is_over() {
+    let record = Address::new(Kind::AliasRecord, "www.example.com");
+    let condition = Condition::Drained {
+        record: record.clone(),
+        old_ttl: Seconds::new(300),
+        margin: Seconds::new(600),
+    };
+    let deadline = Seconds::new(1000);
+    let plan = plan_of(vec![step(
+        1,
+        Kind::AliasRecord,
+        "www.example.com",
+        Action::Wait { condition, deadline },
+    )]);
+    let mut state = State::empty(plan.stack.clone(), "lineage".to_owned());
+    let cutover = Cutover {
+        dns_change: None,
+        old_ttl: Seconds::new(300),
+        in_sync_at: Some(Timestamp::UNIX_EPOCH),
+        found: false,
+    };
+    state.cutovers.insert(record, cutover);
+    let then = local(Timestamp::from_second(900).unwrap());
+    let text = shown_with(&state, &plan, None);
+    assert!(
+        text.contains(&format!("until {then} (in 15m 0s); this run waits 16m40s at most")),
+        "{text}"
+    );
+}
+
+#[test]
 fn an_empty_plan_and_one_that_is_cut_off() {
     insta::assert_snapshot!(shown(&plan_of(Vec::new()), None), @"
     stack www-example-com (ap-northeast-1, account 123456789012)
@@ -400,6 +440,8 @@ fn colour_adds_nothing_but_colour() {
         stack: &plan.stack,
         identity: &identity,
         cut: None,
+        state: &State::empty(plan.stack.clone(), "lineage".to_owned()),
+        now: Timestamp::UNIX_EPOCH,
     };
     let coloured = super::plan(&plan, &header, Paint::COLOUR);
     let mut plain = String::new();

@@ -1,22 +1,18 @@
 //! What the configuration leaves open and the observed world decides: VPC, subnets, zones, groups, security policy.
 
+mod subnets;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Refusal, Refused, names};
 use crate::{
-    config::{CertificateSource, Config, Scheme, Site, SiteName, defaults},
-    observed::{Instance, Observed, Status, Subnet},
+    config::{CertificateSource, Config, Site, SiteName, defaults},
+    observed::{Instance, Observed, Status},
     resource::{Address, Kind, Peer, Spec},
     state::State,
     value::{CertificateArn, DomainName, InstanceId, SecurityGroupId, SubnetId, VpcId, ZoneId},
 };
 
-/// The least number of availability zones of a load balancer (`aws-facts.md` 3).
-const MIN_ZONES: usize = 2;
-/// The least number of free addresses in a subnet (`aws-facts.md` 3).
-const MIN_FREE_ADDRESSES: u32 = 8;
-/// The longest IPv4 prefix of a subnet (`aws-facts.md` 3).
-const MAX_PREFIX_LENGTH: u8 = 27;
 /// Security policies to fall back to where a region does not have the recommended one, best first (`aws-facts.md` 4.2).
 const FALLBACK_POLICIES: [&str; 3] = [
     "ELBSecurityPolicy-TLS13-1-2-Res-2021-06",
@@ -53,7 +49,7 @@ pub(super) fn choose(config: &Config, observed: &Observed, state: &State) -> Res
     let vpc = one_vpc(&instances, &mut refusals);
     let subnets = vpc
         .as_ref()
-        .and_then(|vpc| choose_subnets(config, observed, vpc, &instances, &mut refusals));
+        .and_then(|vpc| subnets::choose(config, observed, state, vpc, &instances, &mut refusals));
     let zones = choose_zones(config, observed, &mut refusals);
     let tls_policy = choose_policy(config, observed, &mut refusals);
     for (site_name, site) in &config.sites {
@@ -135,139 +131,6 @@ fn one_vpc(instances: &BTreeMap<&InstanceId, &Instance>, refusals: &mut Vec<Refu
         return None;
     }
     Some(first.clone())
-}
-
-fn choose_subnets(
-    config: &Config,
-    observed: &Observed,
-    vpc: &VpcId,
-    instances: &BTreeMap<&InstanceId, &Instance>,
-    refusals: &mut Vec<Refusal>,
-) -> Option<BTreeSet<SubnetId>> {
-    let needed: BTreeSet<&str> = instances
-        .values()
-        .map(|instance| instance.availability_zone.as_str())
-        .collect();
-    let public_needed = config.load_balancer.scheme == Scheme::InternetFacing;
-    let in_vpc = || observed.subnets.iter().filter(|subnet| subnet.vpc == *vpc);
-    if let Some(wanted) = &config.load_balancer.subnets {
-        let mut by_zone: BTreeMap<&str, &Subnet> = BTreeMap::new();
-        let before = refusals.len();
-        for id in wanted {
-            let Some(subnet) = in_vpc().find(|subnet| subnet.id == *id) else {
-                refusals.push(Refusal::new(
-                    id.as_str(),
-                    format!("the subnet is not in the instance's VPC `{vpc}`"),
-                    "name subnets of that VPC in `load_balancer.subnets`, or leave the setting out",
-                ));
-                continue;
-            };
-            if let Some(other) = by_zone.insert(&subnet.availability_zone, subnet) {
-                refusals.push(Refusal::new(
-                    id.as_str(),
-                    format!("`{id}` and `{}` are both in {}", other.id, subnet.availability_zone),
-                    "a load balancer takes one subnet of an availability zone",
-                ));
-            }
-            if public_needed && !subnet.public {
-                refusals.push(Refusal::new(
-                    id.as_str(),
-                    "the subnet has no route to an internet gateway, so visitors could not reach the load balancer",
-                    "name public subnets, or set `load_balancer.scheme = \"internal\"`",
-                ));
-            }
-            refuse_small(subnet, refusals);
-        }
-        for zone in &needed {
-            if !by_zone.contains_key(zone) {
-                refusals.push(Refusal::new(
-                    "load_balancer.subnets",
-                    format!("none of the subnets is in {zone}, where the instance is: it would get no requests"),
-                    format!("add a subnet in {zone}"),
-                ));
-            }
-        }
-        return (refusals.len() == before).then(|| wanted.clone());
-    }
-    let usable = |subnet: &&Subnet| {
-        (subnet.public || !public_needed)
-            && subnet.free_addresses >= MIN_FREE_ADDRESSES
-            && subnet.prefix_length <= MAX_PREFIX_LENGTH
-            && (config.load_balancer.ip_address_type == crate::config::IpAddressType::Ipv4 || subnet.has_ipv6)
-    };
-    // One subnet of each zone: the instance's own if it will do, else the first by id, so that every run chooses alike.
-    let mut by_zone: BTreeMap<&str, &SubnetId> = BTreeMap::new();
-    let own: BTreeSet<&SubnetId> = instances.values().map(|instance| &instance.subnet).collect();
-    for subnet in in_vpc().filter(usable) {
-        by_zone
-            .entry(&subnet.availability_zone)
-            .and_modify(|chosen| {
-                let better = (!own.contains(&subnet.id), &subnet.id) < (!own.contains(chosen), chosen);
-                if better {
-                    *chosen = &subnet.id;
-                }
-            })
-            .or_insert(&subnet.id);
-    }
-    let missing: Vec<&str> = needed
-        .iter()
-        .copied()
-        .filter(|zone| !by_zone.contains_key(zone))
-        .collect();
-    if !missing.is_empty() || by_zone.len() < MIN_ZONES {
-        let zones: Vec<&str> = by_zone.keys().copied().collect();
-        let sort = if public_needed { "public subnets" } else { "subnets" };
-        let reason = if missing.is_empty() {
-            format!(
-                "a load balancer needs {sort} in two availability zones, the VPC `{vpc}` has usable ones in: {}",
-                if zones.is_empty() {
-                    "none".to_owned()
-                } else {
-                    zones.join(", ")
-                }
-            )
-        } else {
-            format!(
-                "the VPC `{vpc}` has no usable public subnet in {}, where the instance is",
-                missing.join(", ")
-            )
-        };
-        refusals.push(Refusal::new(
-            vpc.as_str(),
-            reason,
-            format!(
-                "add a subnet of /{MAX_PREFIX_LENGTH} or larger with {MIN_FREE_ADDRESSES} free addresses and a route to an \
-                 internet gateway, or name subnets in `load_balancer.subnets`"
-            ),
-        ));
-        return None;
-    }
-    let others = by_zone.keys().copied().filter(|zone| !needed.contains(zone));
-    let zones: BTreeSet<&str> = needed
-        .iter()
-        .copied()
-        .chain(others.take(MIN_ZONES.saturating_sub(needed.len())))
-        .collect();
-    Some(
-        by_zone
-            .into_iter()
-            .filter(|(zone, _)| zones.contains(zone))
-            .map(|(_, id)| id.clone())
-            .collect(),
-    )
-}
-
-fn refuse_small(subnet: &Subnet, refusals: &mut Vec<Refusal>) {
-    if subnet.free_addresses < MIN_FREE_ADDRESSES || subnet.prefix_length > MAX_PREFIX_LENGTH {
-        refusals.push(Refusal::new(
-            subnet.id.as_str(),
-            format!(
-                "the subnet is a /{} with {} free addresses",
-                subnet.prefix_length, subnet.free_addresses
-            ),
-            format!("a load balancer needs a /{MAX_PREFIX_LENGTH} or larger with {MIN_FREE_ADDRESSES} free addresses"),
-        ));
-    }
 }
 
 /// The public zone with the longest matching name (`aws-facts.md` 5.1).

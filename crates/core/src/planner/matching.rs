@@ -62,7 +62,13 @@ fn name_of(spec: &Spec) -> Option<&str> {
     }
 }
 
-fn by_identity<'a>(config: &Config, observed: &'a Observed, state: &State, address: &Address) -> Option<&'a Actual> {
+/// The object that the state knows, or else the one with the tags.
+pub(super) fn by_identity<'a>(
+    config: &Config,
+    observed: &'a Observed,
+    state: &State,
+    address: &Address,
+) -> Option<&'a Actual> {
     let of_kind = || {
         observed
             .found

@@ -5,6 +5,7 @@
 //! that in order with the waits between ([`sequence`]), and tell what the user should know ([`findings`]).
 
 mod decide;
+mod delegation;
 mod desired;
 mod findings;
 mod foundation;
@@ -18,6 +19,7 @@ mod waits;
 
 use std::{collections::BTreeSet, fmt};
 
+pub use delegation::{DelegationProbe, delegation_probes};
 pub use health::{HealthProbe, health_probes};
 use jiff::Timestamp;
 use thiserror::Error;

@@ -116,7 +116,7 @@ fn name_leads_to(value: &str, observed: &Observed, addresses: &BTreeSet<IpAddr>,
         return false;
     };
     // The public DNS name of an instance holds its address, as in ec2-203-0-113-10.compute-1.amazonaws.com.
-    if name.as_str().ends_with(".amazonaws.com") {
+    if name.as_str().ends_with(".amazonaws.com") || name.as_str().ends_with(".amazonaws.com.cn") {
         let first = name.as_str().split('.').next().unwrap_or_default();
         let dashed = first.strip_prefix("ec2-").unwrap_or_default().replace('-', ".");
         return dashed

@@ -3,10 +3,11 @@
 use super::{
     super::plan,
     lines, planned, settled,
-    world::{CONFIG, apply, now, rule},
+    world::{self, CONFIG, apply, now, rule, subnet},
 };
 use crate::{
     observed::Observed,
+    plan::Action,
     resource::{DefaultAction, Kind, Ref, Spec},
 };
 
@@ -38,6 +39,36 @@ fn assert_drift(expected: &[&str], change: impl FnOnce(&mut Observed)) {
     assert_eq!(found, expected, "{:#?}", lines(&repair));
     apply(&repair, &mut observed, &mut state);
     assert_eq!(lines(&planned(&config, &observed, &state)), Vec::<String>::new());
+}
+
+#[test]
+fn the_load_balancer_stays_in_its_subnets() {
+    let (config, mut observed, state) = settled(CONFIG);
+    // Somebody makes subnets that would be chosen first today, and addresses have become few.
+    observed.subnets.insert(0, subnet("subnet-0", "ap-northeast-1c", true));
+    observed.subnets.insert(0, subnet("subnet-1", "ap-northeast-1b", true));
+    for subnet in &mut observed.subnets {
+        if subnet.availability_zone == "ap-northeast-1c" {
+            subnet.free_addresses = 5;
+        }
+    }
+    assert_eq!(lines(&planned(&config, &observed, &state)), Vec::<String>::new());
+}
+
+#[test]
+fn local_zones_are_not_chosen() {
+    let config = world::config(CONFIG);
+    let mut observed = world::seed();
+    observed.subnets.push(subnet("subnet-1", "ap-northeast-1-tpe-1a", true));
+    let plan = planned(&config, &observed, &world::state(&config));
+    let subnets = plan.steps.iter().find_map(|step| match &step.action {
+        Action::Create {
+            desired: Spec::LoadBalancer(balancer),
+        } => Some(balancer.subnets.clone()),
+        _ => None,
+    });
+    let subnets: Vec<String> = subnets.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(subnets, ["subnet-a", "subnet-c"]);
 }
 
 #[test]

@@ -18,10 +18,16 @@ async fn a_site_moves_behind_a_load_balancer_and_nobody_notices() {
         .await
         .unwrap();
 
-    desk.run(&["plan", "--detailed-exitcode"])
+    let plan = desk
+        .run(&["plan", "--detailed-exitcode"])
         .await
         .expect(2)
         .shows("Plan: 8 to add, 2 to change, 0 to destroy.");
+    assert!(
+        !plan.stdout.contains("warning"),
+        "nothing is wrong with this world:\n{}",
+        plan.stdout
+    );
     assert_eq!(
         mutating_actions(&scene.emulator).await,
         Vec::<String>::new(),

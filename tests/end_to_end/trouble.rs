@@ -1,6 +1,6 @@
 //! What goes wrong in the real world stops before visitors notice, and is explained.
 
-use reconcile_emulator::{CertificateFailure, Fault, FaultKind, ForceHttps, HealthStep, Scene, WebServer};
+use reconcile_emulator::{CertificateFailure, Fault, FaultKind, ForceHttps, HealthStep, Route, Scene, WebServer};
 use serde_json::json;
 
 use crate::support::{NO_DRAIN, inventory, mutating_actions, records, scene};
@@ -52,6 +52,25 @@ async fn an_unhealthy_target_keeps_visitors_where_they_are_and_is_explained() {
         .await
         .expect(0)
         .shows("No changes.");
+}
+
+#[tokio::test]
+async fn a_health_path_that_redirects_is_told_in_the_plan() {
+    let (scene, desk) = scene(1, NO_DRAIN).await;
+    let redirect = Route::at("/")
+        .status(301)
+        .header("location", "https://www.example.com/start");
+    let server = WebServer::for_site(&scene.world.domain).route(redirect);
+    scene
+        .data_plane
+        .serve(&scene.world.instance().id, server)
+        .await
+        .unwrap();
+    desk.run(&["plan"])
+        .await
+        .expect(0)
+        .shows("answers 301 on /")
+        .shows("`health.path`");
 }
 
 #[tokio::test]

@@ -109,8 +109,14 @@ impl Session {
         let observed = aws.observe(&query).await?;
         state.check(&config.name, &observed.identity)?;
         let mut plan = planner::plan(&config, &observed, &state, Timestamp::now())?;
-        let probes = planner::health_probes(&config, &observed, &plan);
-        plan.findings.extend(visitor.health_findings(&probes).await);
+        let health = planner::health_probes(&config, &observed, &plan);
+        let delegation = planner::delegation_probes(&config, &observed, &plan);
+        let asked = tokio::join!(
+            visitor.health_findings(&health),
+            visitor.delegation_findings(&delegation)
+        );
+        plan.findings.extend(asked.0);
+        plan.findings.extend(asked.1);
         plan.findings.sort();
         let all = plan.steps.len();
         let (plan, cut) = match args.until.map(Stage::from) {

@@ -196,7 +196,7 @@ fn the_validation_record_of_a_replaced_certificate_stays_as_it_is() {
 #[test]
 fn another_scheme_makes_a_new_target_group_too_while_nobody_uses_the_load_balancer() {
     let (_, mut observed, state) = settled(CONFIG);
-    observed.record_sets = super::world::seed().record_sets;
+    observed.record_sets = world::seed().record_sets;
     let internal = super::config(&format!("{CONFIG}\n[load_balancer]\nscheme = \"internal\"\n"));
     let shown = lines(&planned(&internal, &observed, &state));
     for expected in [
@@ -277,7 +277,7 @@ fn a_redirect_that_is_no_longer_wanted_is_deleted() {
     let plan = planned(&closed, &observed, &state);
     let listener = plan.steps.iter().find(|step| step.address.key() == "80").unwrap();
     assert!(
-        matches!(&listener.action, crate::plan::Action::Delete { observed: Spec::Listener(listener), .. }
+        matches!(&listener.action, Action::Delete { observed: Spec::Listener(listener), .. }
         if matches!(listener.load_balancer, Ref::Known(_)))
     );
     apply(&plan, &mut observed, &mut state);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Refusal, Refused, names};
 use crate::{
     config::{CertificateSource, Config, Site, SiteName, defaults},
-    observed::{Instance, Observed, Status},
+    observed::{Instance, Interface, Observed, Status},
     resource::{Address, Kind, Peer, Spec},
     state::State,
     value::{CertificateArn, DomainName, InstanceId, SecurityGroupId, SubnetId, VpcId, ZoneId},
@@ -338,16 +338,20 @@ fn ingress_group(
         .cloned()
 }
 
-/// Whether a network interface of something else than `instances` carries the group (`aws-facts.md` 6.3).
+/// Whether a network interface of something else than `instances` carries the group (`aws-facts.md` 6.3), as far as can be
+/// told: a list without the instances' own interfaces is not the whole one.
 pub(super) fn is_shared(observed: &Observed, group: &SecurityGroupId, instances: &BTreeSet<&InstanceId>) -> bool {
-    observed
-        .interfaces
-        .iter()
-        .filter(|interface| interface.security_groups.contains(group))
-        .any(|interface| {
-            !interface
-                .instance
-                .as_ref()
-                .is_some_and(|instance| instances.contains(instance))
-        })
+    let is_theirs = |interface: &Interface| {
+        interface
+            .instance
+            .as_ref()
+            .is_some_and(|instance| instances.contains(instance))
+    };
+    let carriers = || {
+        observed
+            .interfaces
+            .iter()
+            .filter(|interface| interface.security_groups.contains(group))
+    };
+    !carriers().any(is_theirs) || !carriers().all(is_theirs)
 }

@@ -140,6 +140,11 @@ fn shared_groups_and_wider_rules_are_reported_and_left_alone() {
         .find(|finding| finding.severity == Severity::Warning)
         .unwrap();
     assert!(warning.message.contains("eni-other of i-0b"), "{}", warning.message);
+    // A list that lacks the instance's own interface is not the whole one.
+    observed.interfaces.clear();
+    let made = plan(&config, &observed, &state(&config), now()).unwrap();
+    let closes = |step: &crate::plan::Step| step.address.kind() == crate::resource::Kind::PortClosure;
+    assert!(!made.steps.iter().any(closes));
 
     let mut observed = seed();
     let rules = &mut observed.security_groups.values_mut().next().unwrap().ingress;

@@ -11,7 +11,7 @@ use super::{
     matching, names,
 };
 use crate::{
-    config::{Config, defaults},
+    config::{CertificateSource, Config, defaults},
     diff::{self, Change},
     naming,
     observed::{Actual, Observed, Status},
@@ -178,7 +178,7 @@ pub(super) fn decide(
         let item = compare(state, &address, actual, spec);
         decided.items.insert(address, item);
     }
-    surplus(observed, state, &mut decided);
+    surplus(config, observed, state, &mut decided);
     refuse_live_replacements(config, &decided, &mut refusals);
     close_ports(config, observed, &mut decided);
     if refusals.is_empty() {
@@ -397,8 +397,16 @@ fn exact_world_rules(observed: &Observed, group: &SecurityGroupId, ports: &BTree
         .collect()
 }
 
+/// Whether the configuration names the certificate outright, so that it is not the stack's to delete.
+pub(super) fn names_certificate(config: &Config, id: &str) -> bool {
+    config
+        .sites
+        .values()
+        .any(|site| matches!(&site.certificate, CertificateSource::Existing(arn) if arn.as_str() == id))
+}
+
 /// What the state knows and the configuration no longer asks for.
-fn surplus(observed: &Observed, state: &State, decided: &mut Decided) {
+fn surplus(config: &Config, observed: &Observed, state: &State, decided: &mut Decided) {
     for (address, entry) in &state.resources {
         if decided.items.contains_key(address) || address.kind() == Kind::PortClosure {
             continue;
@@ -413,6 +421,8 @@ fn surplus(observed: &Observed, state: &State, decided: &mut Decided) {
             // The record is shared with every certificate of the account for the name (`aws-facts.md` 1.3), and a name
             // that visitors use is not taken away because a line left a file.
             Kind::ValidationRecord | Kind::AliasRecord => None,
+            // Made by the stack and then named outright: it is the user's from now on.
+            Kind::Certificate if names_certificate(config, &entry.id) => None,
             Kind::InstanceIngress => rules()
                 .find(|(_, id, _)| **id == entry.id)
                 .map(|(group, id, rule)| Actual {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    decide::{Decided, Decision, groups},
+    decide::{Decided, Decision, groups, names_certificate},
     desired::{record_address, target_address},
     foundation::{Foundation, is_shared},
     names,
@@ -173,7 +173,11 @@ fn lockdown(config: &Config, observed: &Observed, findings: &mut Findings) {
                 group.as_str(),
                 &format!(
                     "other network interfaces carry the group too, so its web ports stay open to the world: {}",
-                    others.join(", ")
+                    if others.is_empty() {
+                        "AWS does not list the instance's own, so there may be any".to_owned()
+                    } else {
+                        others.join(", ")
+                    }
                 ),
                 "give the instance a group of its own and run again",
             );
@@ -325,7 +329,11 @@ fn orphans(config: &Config, observed: &Observed, state: &State, decided: &Decide
             .tags
             .get(naming::STACK_TAG)
             .is_some_and(|stack| stack == config.name.as_str());
-        if is_tagged && actual.spec.kind() != Kind::Target && !used.contains(actual.id.as_str()) {
+        if is_tagged
+            && !names_certificate(config, &actual.id)
+            && actual.spec.kind() != Kind::Target
+            && !used.contains(actual.id.as_str())
+        {
             findings.warn(
                 &actual.id,
                 &format!(

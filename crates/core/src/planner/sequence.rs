@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{
-    decide::{Decided, Decision, Item},
+    decide::{Decided, Decision, Item, names_certificate},
     waits,
 };
 use crate::{
@@ -17,6 +17,9 @@ use crate::{
     state::State,
     value::Seconds,
 };
+
+/// Why a certificate is not deleted that the stack made.
+const NAMED: &str = "the configuration names it outright, so it is not the stack's any more";
 
 /// The steps of a plan.
 pub(super) fn sequence(
@@ -48,7 +51,7 @@ pub(super) fn sequence(
     waits::drain_waits(config, state, decided, now, &mut sequence);
     waits::moved_for_visitors(config, observed, decided, &mut sequence);
     waits::verify(config, decided, &mut sequence);
-    clean_up(state, decided, &mut sequence);
+    clean_up(config, state, decided, &mut sequence);
     sequence.finish()
 }
 
@@ -219,7 +222,7 @@ fn resource_step(decided: &Decided, address: &Address, item: &Item, sequence: &m
 }
 
 /// What was replaced, or is no longer wanted, is deleted last, and users before what they use.
-fn clean_up(state: &State, decided: &Decided, sequence: &mut Sequence) {
+fn clean_up(config: &Config, state: &State, decided: &Decided, sequence: &mut Sequence) {
     let mut old: Vec<(Address, Action, Vec<diff::Change>, String)> = Vec::new();
     for (address, item) in decided.iter() {
         let Some(actual) = &item.actual else { continue };
@@ -235,6 +238,11 @@ fn clean_up(state: &State, decided: &Decided, sequence: &mut Sequence) {
         old.push((address.clone(), action, diff::deletion(&actual.spec), reason.to_owned()));
     }
     for retired in &state.retired {
+        if retired.address.kind() == Kind::Certificate && names_certificate(config, &retired.id) {
+            let action = Action::Forget { id: retired.id.clone() };
+            old.push((retired.address.clone(), action, Vec::new(), NAMED.to_owned()));
+            continue;
+        }
         let action = Action::Delete {
             id: retired.id.clone(),
             observed: retired.spec.clone(),
@@ -249,6 +257,7 @@ fn clean_up(state: &State, decided: &Decided, sequence: &mut Sequence) {
     for (address, id) in &decided.forgotten {
         let reason = match address.kind() {
             Kind::ValidationRecord | Kind::AliasRecord => "the configuration no longer asks for it; it stays in DNS",
+            Kind::Certificate if names_certificate(config, id) => NAMED,
             _ => "it is gone from AWS and no longer wanted",
         };
         old.push((

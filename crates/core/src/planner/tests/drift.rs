@@ -56,6 +56,38 @@ fn the_load_balancer_stays_in_its_subnets() {
 }
 
 #[test]
+fn a_certificate_that_the_configuration_names_is_not_deleted() {
+    let (_, observed, mut state) = settled(CONFIG);
+    let made = crate::resource::Address::new(Kind::Certificate, "www");
+    let arn = "arn:aws:acm:ap-northeast-1:123456789012:certificate/1";
+    let text = serde_json::to_string(&observed).unwrap();
+    let old = state.id(&made).unwrap().to_owned();
+    let observed: Observed = serde_json::from_str(&text.replace(&old, arn)).unwrap();
+    arn.clone_into(&mut state.resources.get_mut(&made).unwrap().id);
+    let config = world::config(&CONFIG.replace("health ", &format!("certificate = \"{arn}\"\nhealth ")));
+    let forgotten = [
+        "1 cleanup forget validation_record.www.example.com after []",
+        "2 cleanup forget certificate.www after [1]",
+    ];
+    let plan = planned(&config, &observed, &state);
+    assert_eq!(lines(&plan), forgotten);
+    assert!(
+        plan.findings.iter().all(|finding| finding.subject != arn),
+        "{:?}",
+        plan.findings
+    );
+    // Nor if it was replaced meanwhile.
+    let entry = state.resources.remove(&made).unwrap();
+    state.retired.push(crate::state::Retired {
+        address: made,
+        spec: observed.by_id(&entry.id).unwrap().spec.clone(),
+        id: entry.id,
+        retired_at: now(),
+    });
+    assert_eq!(lines(&planned(&config, &observed, &state)), forgotten);
+}
+
+#[test]
 fn local_zones_are_not_chosen() {
     let config = world::config(CONFIG);
     let mut observed = world::seed();

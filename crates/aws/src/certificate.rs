@@ -15,6 +15,7 @@ use crate::{
     error::{call, failure, unexpected},
     ownership::is_same_resource,
     ownership::missing_tags,
+    retry::while_fresh,
 };
 
 /// The longest token that ACM takes (`aws-facts.md` 1.2).
@@ -152,7 +153,12 @@ pub(crate) async fn update(
     const OPERATION: &str = "acm AddTagsToCertificate";
     if let Some(tags) = sdk_tags(OPERATION, &missing_tags(&observed.tags, &desired.tags))? {
         let request = clients.acm.add_tags_to_certificate().certificate_arn(id);
-        call(OPERATION, request.set_tags(Some(tags)).send()).await?;
+        let request = request.set_tags(Some(tags));
+        // A new certificate is unknown for some seconds (`aws-facts.md` 1.2).
+        while_fresh(&["ResourceNotFoundException"], || {
+            call(OPERATION, request.clone().send())
+        })
+        .await?;
     }
     Ok(made(id))
 }

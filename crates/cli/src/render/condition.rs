@@ -18,6 +18,9 @@ pub(super) fn until(condition: &Condition) -> String {
         Condition::TargetHealthy { .. } => "it is healthy".to_owned(),
         Condition::SiteAnswers { request, proof } => site_answers(request, *proof),
         Condition::RecordInSync { .. } => "the change has reached all of Route 53's servers".to_owned(),
+        Condition::Drained { old_ttl, margin, .. } if margin.duration().is_zero() => {
+            format!("the old TTL ({old_ttl}) has passed since the change")
+        }
         Condition::Drained { old_ttl, margin, .. } => {
             format!("the old TTL ({old_ttl}) and {margin} more have passed since the change")
         }

@@ -64,7 +64,7 @@ pub(crate) fn plan(plan: &Plan, header: &Header<'_>, paint: Paint) -> String {
         lines.push(format!(
             "{} {}",
             paint.bold(&format!("{stage}:")),
-            format_args!("{}; {noticed}", purpose(stage))
+            format_args!("{}; {noticed}", purpose(stage, &steps))
         ));
         for step in steps {
             lines.extend(step::lines(step, header.drained_at(plan, step), header.now, paint));
@@ -139,8 +139,10 @@ fn findings(findings: &[Finding], paint: Paint) -> Vec<String> {
 }
 
 /// What a stage does.
-fn purpose(stage: Stage) -> &'static str {
+fn purpose(stage: Stage, steps: &[&Step]) -> &'static str {
+    let only_waits = steps.iter().all(|step| matches!(step.action, Action::Wait { .. }));
     match stage {
+        Stage::Cutover if only_waits => "the names have been moved to the load balancer",
         Stage::Prepare => "builds the new path beside the old one",
         Stage::Prove => "proves the new path before anybody is sent there",
         Stage::Cutover => "moves the names to the load balancer",

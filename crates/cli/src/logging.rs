@@ -22,6 +22,7 @@ pub(crate) fn start(verbose: u8, is_coloured: bool) {
         .parse_lossy(directives);
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_target(verbose > 1)
         .with_writer(std::io::stderr)
         .with_ansi(is_coloured)
         .finish();

@@ -41,6 +41,7 @@ pub(super) fn findings(
     dns(config, observed, foundation, decided, &mut findings);
     health(config, decided, &mut findings);
     strangers(observed, decided, &mut findings);
+    released(observed, state, decided, &mut findings);
     orphans(config, observed, state, decided, &mut findings);
     if decided
         .get(&super::desired::load_balancer_address())
@@ -311,6 +312,52 @@ fn strangers(observed: &Observed, decided: &Decided, findings: &mut Findings) {
                     target.instance, target.port
                 ),
                 "it gets requests too: deregister it, or add the instance to `instances`",
+            );
+        }
+    }
+}
+
+/// What uses a certificate beside the stack's load balancers, as far as ACM tells: AWS does not delete it before that ends,
+/// and only somebody else can end it (`aws-facts.md` 1.6).
+pub(super) fn other_users<'a>(
+    observed: &'a Observed,
+    state: &'a State,
+    decided: &'a Decided,
+    id: &str,
+) -> Vec<&'a str> {
+    let Some(Status::Certificate { in_use_by, .. }) = observed.by_id(id).map(|actual| &actual.status) else {
+        return Vec::new();
+    };
+    let retired = state.retired.iter().map(|retired| retired.id.as_str());
+    let ours: BTreeSet<&str> = decided
+        .iter()
+        .filter_map(|(_, item)| item.actual.as_ref())
+        .map(|actual| actual.id.as_str())
+        .chain(retired)
+        .collect();
+    in_use_by
+        .iter()
+        .map(String::as_str)
+        .filter(|user| !ours.contains(user))
+        .collect()
+}
+
+/// Certificates that the stack is done with and somebody else is not.
+fn released(observed: &Observed, state: &State, decided: &Decided, findings: &mut Findings) {
+    let replaced = decided
+        .iter()
+        .filter(|(_, item)| matches!(item.decision, Decision::Replace | Decision::Delete))
+        .filter_map(|(_, item)| Some(item.actual.as_ref()?.id.as_str()));
+    for id in replaced.chain(state.retired.iter().map(|retired| retired.id.as_str())) {
+        let users = other_users(observed, state, decided, id);
+        if !users.is_empty() {
+            findings.warn(
+                id,
+                &format!(
+                    "the stack is done with this certificate, which stays because {} uses it",
+                    users.join(", ")
+                ),
+                "give what uses it another certificate: the next run deletes this one then",
             );
         }
     }

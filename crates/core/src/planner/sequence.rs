@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     decide::{Decided, Decision, Item, names_certificate},
+    findings::other_users,
     waits,
 };
 use crate::{
@@ -51,7 +52,7 @@ pub(super) fn sequence(
     waits::drain_waits(config, state, decided, now, &mut sequence);
     waits::moved_for_visitors(config, observed, decided, &mut sequence);
     waits::verify(config, decided, &mut sequence);
-    clean_up(config, state, decided, &mut sequence);
+    clean_up(config, observed, state, decided, &mut sequence);
     sequence.finish()
 }
 
@@ -222,7 +223,7 @@ fn resource_step(decided: &Decided, address: &Address, item: &Item, sequence: &m
 }
 
 /// What was replaced, or is no longer wanted, is deleted last, and users before what they use.
-fn clean_up(config: &Config, state: &State, decided: &Decided, sequence: &mut Sequence) {
+fn clean_up(config: &Config, observed: &Observed, state: &State, decided: &Decided, sequence: &mut Sequence) {
     let mut old: Vec<(Address, Action, Vec<diff::Change>, String)> = Vec::new();
     for (address, item) in decided.iter() {
         let Some(actual) = &item.actual else { continue };
@@ -267,6 +268,10 @@ fn clean_up(config: &Config, state: &State, decided: &Decided, sequence: &mut Se
             reason.to_owned(),
         ));
     }
+    // To ask for the deletion of what others use is to wait in vain.
+    old.retain(|(_, action, ..)| {
+        !matches!(action, Action::Delete { id, .. } if !other_users(observed, state, decided, id).is_empty())
+    });
     old.sort_by(|left, right| right.0.cmp(&left.0));
     let mut previous: BTreeSet<usize> = BTreeSet::new();
     for (address, action, changes, reason) in old {

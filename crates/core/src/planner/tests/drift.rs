@@ -88,6 +88,37 @@ fn a_certificate_that_the_configuration_names_is_not_deleted() {
 }
 
 #[test]
+fn a_replaced_certificate_stays_as_long_as_somebody_else_uses_it() {
+    let (_, mut observed, state) = settled(CONFIG);
+    let config = world::config(&CONFIG.replace("health ", "aliases = [\"example.com\"]\nhealth "));
+    let deletes = |observed: &Observed| {
+        let plan = planned(&config, observed, &state);
+        let deletes = lines(&plan).iter().any(|line| line.contains("delete certificate.www"));
+        let told = plan
+            .findings
+            .iter()
+            .any(|finding| finding.message.contains("arn:theirs uses it"));
+        (deletes, told)
+    };
+    let id = state
+        .id(&crate::resource::Address::new(Kind::Certificate, "www"))
+        .unwrap();
+    let balancer = state
+        .id(&crate::resource::Address::new(Kind::LoadBalancer, "main"))
+        .unwrap();
+    let mut used_by = |users: &[&str]| {
+        let actual = observed.found.iter_mut().find(|actual| actual.id == id).unwrap();
+        let crate::observed::Status::Certificate { in_use_by, .. } = &mut actual.status else {
+            unreachable!()
+        };
+        *in_use_by = users.iter().map(|user| (*user).to_owned()).collect();
+        deletes(&observed)
+    };
+    assert_eq!(used_by(&[balancer]), (true, false));
+    assert_eq!(used_by(&[balancer, "arn:theirs"]), (false, true));
+}
+
+#[test]
 fn local_zones_are_not_chosen() {
     let config = world::config(CONFIG);
     let mut observed = world::seed();

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aws_config::{AppName, BehaviorVersion, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{
+    AppName, BehaviorVersion, default_provider::region::DefaultRegionChain, profile::ProfileFileCredentialsProvider,
+    provider_config::ProviderConfig, retry::RetryConfig, timeout::TimeoutConfig,
+};
 use aws_smithy_http_client::{
     Builder,
     tls::{Provider, rustls_provider::CryptoMode},
@@ -93,11 +96,17 @@ impl Clients {
         if let Ok(name) = AppName::new("reconcile") {
             loader = loader.app_name(name);
         }
-        if let Some(region) = options.region {
-            loader = loader.region(aws_config::Region::new(String::from(region)));
+        let region = options
+            .region
+            .map(|region| aws_config::Region::new(String::from(region)));
+        if let Some(region) = region.clone() {
+            loader = loader.region(region);
         }
         if let Some(profile) = options.profile {
-            loader = loader.profile_name(profile);
+            // Keys in the environment come first in the chain; a profile that is asked for by name must not be passed over
+            // for another account's keys without a word.
+            let credentials = profile_credentials(&profile, region, http.clone()).await;
+            loader = loader.profile_name(profile).credentials_provider(credentials);
         }
         let shared = loader.load().await;
         let region = shared.region().ok_or(ConnectError::NoRegion)?;
@@ -122,4 +131,27 @@ impl Clients {
             region,
         })
     }
+}
+
+/// The credentials of one profile and of nothing else: its keys, role, SSO session or process.
+async fn profile_credentials(
+    profile: &str,
+    region: Option<aws_config::Region>,
+    http: impl aws_smithy_runtime_api::client::http::HttpClient + 'static,
+) -> ProfileFileCredentialsProvider {
+    let region = match region {
+        Some(region) => Some(region),
+        None => {
+            DefaultRegionChain::builder()
+                .profile_name(profile)
+                .build()
+                .region()
+                .await
+        }
+    };
+    let context = ProviderConfig::default().with_http_client(http).with_region(region);
+    ProfileFileCredentialsProvider::builder()
+        .configure(&context)
+        .profile_name(profile)
+        .build()
 }

@@ -53,3 +53,29 @@ pub fn target_health(reason: &str) -> &'static str {
         _ => "",
     }
 }
+
+/// A target's state with what AWS says about it.
+pub fn target_words(state: &str, reason: Option<&str>, description: Option<&str>) -> String {
+    let details: Vec<&str> = [reason, description]
+        .into_iter()
+        .flatten()
+        .filter(|text| !text.is_empty())
+        .collect();
+    if details.is_empty() {
+        state.to_owned()
+    } else {
+        format!("{state} ({})", details.join(": "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_told_with_all_that_aws_says() {
+        assert_eq!(target_words("healthy", None, None), "healthy");
+        let words = target_words("unhealthy", Some("Target.Timeout"), Some("Request timed out"));
+        assert_eq!(words, "unhealthy (Target.Timeout: Request timed out)");
+    }
+}

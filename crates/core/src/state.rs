@@ -177,9 +177,7 @@ pub enum StateError {
         expected: StackName,
     },
     /// It belongs to another account or region.
-    #[error(
-        "the state is of account {state_account} in {state_region}, the credentials are for account {account} in {region}"
-    )]
+    #[error("the state is of account {state_account} in {state_region}, this run is for account {account} in {region}")]
     OtherAccount {
         /// Account of the state.
         state_account: AccountId,
@@ -190,6 +188,13 @@ pub enum StateError {
         /// Region of this run.
         region: Region,
     },
+}
+
+/// The serialiser's message without the position that it ends in.
+fn without_position(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&position).map_or(message.clone(), str::to_owned)
 }
 
 impl State {
@@ -222,7 +227,7 @@ impl State {
         let damaged = |error: serde_json::Error| StateError::Damaged {
             line: error.line(),
             column: error.column(),
-            message: error.to_string(),
+            message: without_position(&error),
         };
         let Version { format_version } = serde_json::from_str(text).map_err(damaged)?;
         if format_version > FORMAT_VERSION {

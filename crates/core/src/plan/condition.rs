@@ -202,19 +202,11 @@ impl Condition {
                 if state == "healthy" {
                     return Progress::Met;
                 }
-                let reason = reason.as_deref().unwrap_or_default();
-                Progress::NotYet(
-                    [
-                        state.as_str(),
-                        reason,
-                        description.as_deref().unwrap_or_default(),
-                        explain::target_health(reason),
-                    ]
-                    .into_iter()
-                    .filter(|part| !part.is_empty())
-                    .collect::<Vec<_>>()
-                    .join(": "),
-                )
+                let words = explain::target_words(state, reason.as_deref(), description.as_deref());
+                Progress::NotYet(match explain::target_health(reason.as_deref().unwrap_or_default()) {
+                    "" => words,
+                    meaning => format!("{words}; {meaning}"),
+                })
             }
             _ => Progress::NotYet("cannot be told from this resource".into()),
         }

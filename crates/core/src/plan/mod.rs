@@ -234,10 +234,23 @@ impl Plan {
         counts
     }
 
-    /// The plan without the steps of stages after `stage`.
+    /// The plan without the steps of stages after `stage`, and without proofs for what is left out.
     #[must_use]
     pub fn until(mut self, stage: Stage) -> Self {
         self.steps.retain(|step| step.stage <= stage);
+        let waits_only = self.steps.iter().all(|step| matches!(step.action, Action::Wait { .. }));
+        if stage > Stage::Prove && waits_only {
+            // What was proven was the way to the step that is cut off; a change that is under way still has to arrive.
+            self.steps.retain(|step| {
+                matches!(
+                    &step.action,
+                    Action::Wait {
+                        condition: Condition::RecordInSync { .. },
+                        ..
+                    }
+                )
+            });
+        }
         self
     }
 }

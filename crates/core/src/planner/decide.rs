@@ -195,7 +195,7 @@ fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Sp
         let reason = if state.id(address).is_some() {
             "it is gone from AWS"
         } else {
-            "it does not exist yet"
+            ""
         };
         return Item {
             actual: None,
@@ -228,12 +228,9 @@ fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Sp
             format!("AWS cannot change {} in place", forcing.join(", ")),
         )
     } else if !changes.is_empty() {
-        (Decision::Update, "it differs from the configuration".to_owned())
+        (Decision::Update, String::new())
     } else if state.id(address) != Some(actual.id.as_str()) {
-        (
-            Decision::Record,
-            "it is as it should be, and the state does not know it".to_owned(),
-        )
+        (Decision::Record, "the state does not have it yet".to_owned())
     } else {
         (Decision::Unchanged, String::new())
     };

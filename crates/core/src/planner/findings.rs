@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     decide::{Decided, Decision, groups, names_certificate},
-    desired::{record_address, target_address},
+    desired::{listener_address, record_address, target_address},
     foundation::{Foundation, is_shared},
     names,
     waits::standing_ttl,
@@ -269,7 +269,8 @@ fn health(config: &Config, decided: &Decided, findings: &mut Findings) {
         for instance in &site.instances {
             let address = target_address(name, instance);
             let Some(item) = decided.get(&address) else { continue };
-            if decided.is_changed(&address) {
+            // A target that is new, or that no listener names yet, is waited for by the plan.
+            if decided.is_changed(&address) || decided.is_changed(&listener_address(site.listen_port)) {
                 continue;
             }
             if let Some(Status::Target {
@@ -277,18 +278,15 @@ fn health(config: &Config, decided: &Decided, findings: &mut Findings) {
                 reason,
                 description,
             }) = item.actual.as_ref().map(|actual| &actual.status)
-                && state != "healthy"
+                && !matches!(state.as_str(), "healthy" | "initial")
             {
-                let reason = reason.as_deref().unwrap_or_default();
                 findings.warn(
                     &address.to_string(),
                     &format!(
-                        "the target is {state} {reason} {}",
-                        description.as_deref().unwrap_or_default()
-                    )
-                    .trim()
-                    .replace("  ", " "),
-                    explain::target_health(reason),
+                        "the target is {}",
+                        explain::target_words(state, reason.as_deref(), description.as_deref())
+                    ),
+                    explain::target_health(reason.as_deref().unwrap_or_default()),
                 );
             }
         }

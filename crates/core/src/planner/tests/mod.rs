@@ -221,3 +221,22 @@ fn a_zone_that_the_world_does_not_find_is_told_before_a_certificate_waits_for_da
     let second = planned(&config, &observed, &state);
     assert_eq!(super::delegation_probes(&config, &observed, &second), []);
 }
+
+#[test]
+fn a_run_that_ends_before_the_lock_down_proves_nothing_for_it() {
+    let (config, mut observed, state) = settled(CONFIG);
+    observed.security_groups = seed().security_groups;
+    let whole = planned(&config, &observed, &state);
+    assert!(
+        lines(&whole).iter().any(|line| line.contains("update port_closure")),
+        "{:#?}",
+        lines(&whole)
+    );
+    let repair = |line: &&String| !line.contains("instance_ingress");
+    let mut cut = whole.clone().until(Stage::Cutover);
+    cut.steps
+        .retain(|step| step.address.kind() != crate::resource::Kind::InstanceIngress);
+    assert_eq!(lines(&cut.until(Stage::Cutover)).iter().filter(repair).count(), 0);
+    let proven = whole.until(Stage::Prove);
+    assert!(lines(&proven).iter().any(|line| line.contains("wait answers")));
+}

@@ -160,3 +160,11 @@ async fn a_denied_call_names_the_permission_and_keeps_what_was_done() {
     assert_eq!(seen["balancers"].as_array().unwrap().len(), 1);
     assert_eq!(seen["certificates"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_profile_that_is_asked_for_is_used_or_missed_but_never_passed_over() {
+    let (scene, desk) = scene(1, NO_DRAIN).await;
+    let config = crate::support::config(&scene.world, NO_DRAIN);
+    desk.configure(&format!("profile = \"nowhere\"\n{config}"));
+    desk.run(&["plan"]).await.expect(1).says("nowhere");
+}

@@ -3,13 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use aws_config::{
-    AppName, BehaviorVersion, default_provider::region::DefaultRegionChain, profile::ProfileFileCredentialsProvider,
-    provider_config::ProviderConfig, retry::RetryConfig, timeout::TimeoutConfig,
+    AppName, BehaviorVersion,
+    default_provider::region::DefaultRegionChain,
+    profile::{self, ProfileFileCredentialsProvider},
+    provider_config::ProviderConfig,
+    retry::RetryConfig,
+    timeout::TimeoutConfig,
 };
+use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_smithy_http_client::{
     Builder,
     tls::{Provider, rustls_provider::CryptoMode},
 };
+use aws_smithy_runtime_api::client::http::HttpClient;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_types::os_shim_internal::{Env, Fs};
 use reconcile_core::value::{IdError, Region};
 use thiserror::Error;
 
@@ -44,6 +52,18 @@ pub struct Options {
 /// Why the SDK could not be set up.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConnectError {
+    /// The profile that was asked for is not in the AWS configuration files.
+    #[error("there is no profile `{profile}` in the AWS configuration files; `aws configure list-profiles` lists them")]
+    NoProfile {
+        /// The profile.
+        profile: String,
+    },
+    /// The AWS configuration files cannot be read.
+    #[error("the AWS configuration files cannot be read: {reason}")]
+    Files {
+        /// What is wrong with them.
+        reason: String,
+    },
     /// No link of the chain knows a region.
     #[error("no region: set `region` in the configuration, AWS_REGION, or a region in the AWS profile")]
     NoRegion,
@@ -105,7 +125,7 @@ impl Clients {
         if let Some(profile) = options.profile {
             // Keys in the environment come first in the chain; a profile that is asked for by name must not be passed over
             // for another account's keys without a word.
-            let credentials = profile_credentials(&profile, region, http.clone()).await;
+            let credentials = profile_credentials(&profile, region, http.clone()).await?;
             loader = loader.profile_name(profile).credentials_provider(credentials);
         }
         let shared = loader.load().await;
@@ -137,8 +157,19 @@ impl Clients {
 async fn profile_credentials(
     profile: &str,
     region: Option<aws_config::Region>,
-    http: impl aws_smithy_runtime_api::client::http::HttpClient + 'static,
-) -> ProfileFileCredentialsProvider {
+    http: impl HttpClient + 'static,
+) -> Result<ProfileFileCredentialsProvider, ConnectError> {
+    let files = EnvConfigFiles::default();
+    let profiles = profile::load(&Fs::real(), &Env::real(), &files, None)
+        .await
+        .map_err(|error| ConnectError::Files {
+            reason: DisplayErrorContext(error).to_string(),
+        })?;
+    if profiles.get_profile(profile).is_none() {
+        return Err(ConnectError::NoProfile {
+            profile: profile.to_owned(),
+        });
+    }
     let region = match region {
         Some(region) => Some(region),
         None => {
@@ -150,8 +181,8 @@ async fn profile_credentials(
         }
     };
     let context = ProviderConfig::default().with_http_client(http).with_region(region);
-    ProfileFileCredentialsProvider::builder()
+    Ok(ProfileFileCredentialsProvider::builder()
         .configure(&context)
         .profile_name(profile)
-        .build()
+        .build())
 }

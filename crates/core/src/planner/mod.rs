@@ -1,8 +1,8 @@
 //! From what is wanted, what was observed and what is remembered to the plan: a pure function.
 //!
-//! It runs as a table of contents: choose what the configuration leaves open ([`foundation`]), write down what is wanted
-//! ([`desired`]), find each resource among the observed objects ([`matching`]), decide what happens to it ([`decide`]), put
-//! that in order with the waits between ([`sequence`]), and tell what the user should know ([`findings`]).
+//! It runs as a table of contents: choose what the configuration leaves open (`foundation`), write down what is wanted
+//! (`desired`), find each resource among the observed objects (`matching`), decide what happens to it (`decide`), put
+//! that in order with the waits between (`sequence`), and tell what the user should know (`findings`).
 
 mod decide;
 mod delegation;

@@ -41,6 +41,18 @@ pub(super) fn findings(
     dns(config, observed, foundation, decided, &mut findings);
     health(config, decided, &mut findings);
     strangers(observed, decided, &mut findings);
+    for address in decided
+        .forgotten
+        .keys()
+        .filter(|address| address.kind() == Kind::AliasRecord)
+    {
+        findings.warn(
+            &address.to_string(),
+            "the name left the configuration; its record stays and leads to the load balancer, whose certificate does not \
+             have the name any more",
+            "point the record elsewhere or delete it first, or take the name back into `aliases`",
+        );
+    }
     released(observed, state, decided, &mut findings);
     orphans(config, observed, state, decided, &mut findings);
     if decided

@@ -282,6 +282,26 @@ fn another_scheme_makes_a_new_target_group_too_while_nobody_uses_the_load_balanc
 }
 
 #[test]
+fn a_name_that_leaves_the_configuration_stays_in_dns_and_is_told() {
+    let (_, observed, state) = settled(&CONFIG.replace("health ", "aliases = [\"shop.example.com\"]\nhealth "));
+    let narrower = super::config(CONFIG);
+    let plan = planned(&narrower, &observed, &state);
+    let shown = lines(&plan);
+    assert!(
+        shown
+            .iter()
+            .any(|line| line.contains("forget alias_record.shop.example.com")),
+        "{shown:#?}"
+    );
+    let subject = "alias_record.shop.example.com";
+    assert!(
+        plan.findings.iter().any(|finding| finding.subject == subject),
+        "{:?}",
+        plan.findings
+    );
+}
+
+#[test]
 fn a_target_that_somebody_else_registered_is_reported_and_left() {
     let (config, mut observed, state) = settled(CONFIG);
     let Some(mut other) = observed

@@ -286,7 +286,7 @@ fn group(config: &Config, foundation: &Foundation, tags: Tags) -> SecurityGroup 
         })
         .collect();
     SecurityGroup {
-        name: naming::name(&config.name, "load-balancer", &[foundation.vpc.as_str()]),
+        name: naming::name(&config.name, "alb", &[foundation.vpc.as_str()]),
         description: format!("reconcile: load balancer of {}", config.name),
         vpc: foundation.vpc.clone(),
         ingress,

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use reconcile_emulator::{Visitor, VisitorOptions};
+use reconcile_emulator::{Seed, Visitor, VisitorOptions};
 use serde_json::json;
 
-use crate::support::{NO_DRAIN, inventory, mutating_actions, plain, records, scene};
+use crate::support::{NO_DRAIN, inventory, mutating_actions, plain, records, scene, scene_of};
 
 #[tokio::test]
 async fn a_site_moves_behind_a_load_balancer_and_nobody_notices() {
@@ -244,6 +244,83 @@ async fn names_of_a_site_share_a_certificate_and_each_gets_its_record() {
         assert!(records(&seen, name, "A")[0]["AliasTarget"].is_object(), "{name}");
     }
     assert_eq!(seen["listeners"].as_array().unwrap().len(), 2);
+    desk.run(&["plan", "--detailed-exitcode"])
+        .await
+        .expect(0)
+        .shows("No changes.");
+}
+
+#[tokio::test]
+async fn two_instances_that_share_a_group_serve_one_site() {
+    let wanted = Seed {
+        ttl: 1,
+        instances: 2,
+        ..Seed::default()
+    };
+    let (scene, desk) = scene_of(&wanted, "").await;
+    let ids: Vec<&str> = scene
+        .world
+        .instances
+        .iter()
+        .map(|instance| instance.id.as_str())
+        .collect();
+    let config = crate::support::config(&scene.world, NO_DRAIN);
+    let one = format!("instance = \"{}\"", ids[0]);
+    assert!(config.contains(&one), "{config}");
+    desk.configure(&config.replace(&one, &format!("instances = [\"{}\", \"{}\"]", ids[0], ids[1])));
+    desk.run(&["--yes"]).await.expect(0);
+    let seen = inventory(&scene.emulator, &scene.world).await;
+    let targets = seen["targets"].as_array().unwrap();
+    assert!(
+        targets.len() == 2 && targets.iter().all(|target| target["state"] == "healthy"),
+        "{targets:?}"
+    );
+    let admitting = |rule: &&serde_json::Value| rule.as_str().is_some_and(|rule| rule.starts_with("web in tcp 443"));
+    assert_eq!(
+        seen["rules"].as_array().unwrap().iter().filter(admitting).count(),
+        1,
+        "{}",
+        seen["rules"]
+    );
+    desk.run(&["plan", "--detailed-exitcode"])
+        .await
+        .expect(0)
+        .shows("No changes.");
+}
+
+#[tokio::test]
+async fn a_certificate_that_exists_is_used_and_left_alone() {
+    const REQUEST: &str = r#"
+import time
+acm, r53 = client("acm"), client("route53")
+arn = acm.request_certificate(DomainName="example.com", SubjectAlternativeNames=["*.example.com"], ValidationMethod="DNS",
+    KeyAlgorithm="EC_prime256v1")["CertificateArn"]
+def look(): return acm.describe_certificate(CertificateArn=arn)["Certificate"]
+def options(): return look().get("DomainValidationOptions") or [{}]
+while not all("ResourceRecord" in o for o in options()): time.sleep(0.05)
+record = look()["DomainValidationOptions"][0]["ResourceRecord"]
+r53.change_resource_record_sets(HostedZoneId=given, ChangeBatch={"Changes": [{"Action": "UPSERT", "ResourceRecordSet": {
+    "Name": record["Name"], "Type": "CNAME", "TTL": 300, "ResourceRecords": [{"Value": record["Value"]}]}}]})
+while look()["Status"] != "ISSUED": time.sleep(0.05)
+show(arn)
+"#;
+    let (scene, desk) = scene(1, "").await;
+    let arn = scene
+        .emulator
+        .boto3_with(REQUEST, &json!(scene.world.zone))
+        .await
+        .unwrap();
+    let config = crate::support::config(&scene.world, NO_DRAIN);
+    desk.configure(&config.replace("health ", &format!("certificate = {arn}\nhealth ")));
+    desk.run(&["--yes"]).await.expect(0);
+    let seen = inventory(&scene.emulator, &scene.world).await;
+    assert_eq!(seen["listeners"][0]["Certificates"][0]["CertificateArn"], arn);
+    assert!(
+        !mutating_actions(&scene.emulator)
+            .await
+            .iter()
+            .any(|action| action == "AddTagsToCertificate")
+    );
     desk.run(&["plan", "--detailed-exitcode"])
         .await
         .expect(0)

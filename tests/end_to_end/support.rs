@@ -154,9 +154,12 @@ pub(crate) const NO_DRAIN: &str = "[lockdown]\ndrain_margin = \"0s\"\n";
 
 /// A scene with a desk in it: the seed's world with its data plane.
 pub(crate) async fn scene(ttl: u32, more: &str) -> (Scene, Desk) {
-    let scene = Scene::start(Options::default(), &Seed { ttl, ..Seed::default() })
-        .await
-        .unwrap();
+    scene_of(&Seed { ttl, ..Seed::default() }, more).await
+}
+
+/// A scene with another world in it.
+pub(crate) async fn scene_of(wanted: &Seed, more: &str) -> (Scene, Desk) {
+    let scene = Scene::start(Options::default(), wanted).await.unwrap();
     quick(&scene.emulator).await;
     let mut arguments = scene.data_plane.arguments();
     arguments.extend(["--poll-interval".to_owned(), "1s".to_owned()]);

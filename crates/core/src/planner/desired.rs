@@ -202,7 +202,7 @@ pub(super) fn desired(config: &Config, foundation: &Foundation) -> Desired {
             };
             for port in backend_ports(site) {
                 add(
-                    Address::new(Kind::InstanceIngress, format!("{instance}.{port}")),
+                    Address::new(Kind::InstanceIngress, format!("{group}.{port}")),
                     &|tags| {
                         Spec::InstanceIngress(InstanceIngress {
                             group: group.clone(),

@@ -84,7 +84,7 @@ fn the_seed_is_planned_in_the_order_that_takes_no_site_down() {
             "2 prepare wait validation known certificate.www after [1]",
             "3 prepare create validation_record.www.example.com after [2]",
             "4 prepare create security_group.load_balancer after []",
-            "5 prepare create instance_ingress.i-0a.443 after [4]",
+            "5 prepare create instance_ingress.sg-a.443 after [4]",
             "6 prepare create target_group.www after []",
             "7 prepare create load_balancer.main after [4]",
             "8 prepare wait issued certificate.www after [2 3]",

@@ -7,10 +7,10 @@ use super::{
     desired::{listener_address, record_address, target_address},
     foundation::{Foundation, is_shared},
     names,
-    waits::standing_ttl,
+    waits::{moves_visitors, standing_ttl},
 };
 use crate::{
-    config::{Config, IpAddressType, Scheme},
+    config::{Config, HttpMode, IpAddressType, Scheme, defaults},
     explain, naming,
     observed::{Observed, Status},
     plan::{Finding, Severity},
@@ -38,6 +38,7 @@ pub(super) fn findings(
 ) -> Vec<Finding> {
     let mut findings = Findings { list: BTreeSet::new() };
     lockdown(config, observed, &mut findings);
+    plain_http(config, observed, decided, &mut findings);
     dns(config, observed, foundation, decided, &mut findings);
     health(config, decided, &mut findings);
     strangers(observed, decided, &mut findings);
@@ -121,6 +122,24 @@ impl Findings {
 
     fn note(&mut self, subject: &str, message: &str, remedy: &str) {
         self.add(Severity::Note, subject, message, remedy);
+    }
+}
+
+/// Visitors who come by plain HTTP today and would find nothing after the move.
+fn plain_http(config: &Config, observed: &Observed, decided: &Decided, findings: &mut Findings) {
+    let moves = config.sites.values().any(|site| moves_visitors(site, decided));
+    let admits = groups(config, observed)
+        .iter()
+        .filter_map(|(group, ..)| observed.security_groups.get(group))
+        .flat_map(|facts| facts.ingress.values())
+        .any(|rule| rule.rule.is_world_open() && rule.rule.admits_tcp(defaults::HTTP_PORT));
+    if moves && admits && config.load_balancer.http == HttpMode::Closed {
+        findings.warn(
+            "load_balancer.http",
+            "the instance admits port 80 from the world, the load balancer will not: who comes by http:// finds nothing \
+             after the move",
+            "set `load_balancer.http = \"redirect\"` to send them to HTTPS",
+        );
     }
 }
 

@@ -78,7 +78,7 @@ pub(super) fn certificate_waits(config: &Config, decided: &Decided, sequence: &m
 }
 
 /// Whether visitors are moved to the load balancer by this plan at any of the site's names.
-fn moves_visitors(site: &Site, decided: &Decided) -> bool {
+pub(super) fn moves_visitors(site: &Site, decided: &Decided) -> bool {
     site.names().any(|name| decided.is_changed(&record_address(name)))
 }
 

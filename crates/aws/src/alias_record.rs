@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use reconcile_core::{
-    observed::{Actual, RecordSet, Status, StoredAlias},
+    observed::{Actual, DUALSTACK, RecordSet, Status, StoredAlias},
     resource::{Address, AliasRecord, AliasTarget, Outputs, RecordData, RecordType, Ref, Spec, Tags},
 };
 use reconcile_engine::{CloudError, Made};
@@ -17,8 +17,6 @@ use crate::{
     },
 };
 
-/// What the console and others put in front of a load balancer's name (`aws-facts.md` 5.4).
-const DUALSTACK: &str = "dualstack.";
 /// The types in the order in which they are changed.
 const TYPES: [RecordType; 3] = [RecordType::A, RecordType::Aaaa, RecordType::Cname];
 
@@ -72,25 +70,8 @@ fn data(set: &RecordSet) -> RecordData {
     RecordData {
         ttl: set.ttl,
         values: set.values.clone(),
-        alias: set.alias.as_ref().map(alias),
+        alias: set.alias.as_ref().map(StoredAlias::target),
     }
-}
-
-/// An alias in normal form, with the spelling that is stored.
-fn alias(stored: &StoredAlias) -> AliasTarget {
-    let name = normal(&stored.name);
-    AliasTarget {
-        stored_name: (stored.name != name).then(|| stored.name.clone()),
-        name: Ref::Known(name),
-        zone: Ref::Known(stored.zone.clone()),
-        evaluate_target_health: stored.evaluate_target_health,
-    }
-}
-
-fn normal(name: &str) -> String {
-    let lower = name.to_ascii_lowercase();
-    let name = lower.strip_suffix('.').unwrap_or(&lower);
-    name.strip_prefix(DUALSTACK).unwrap_or(name).to_owned()
 }
 
 /// Whatever simple records stand at the name: identity is the content.
@@ -219,7 +200,7 @@ fn wanted_sets(desired: &AliasRecord) -> Result<Vec<RecordSet>, CloudError> {
         let alias = match &data.alias {
             None => None,
             Some(alias) => Some(StoredAlias {
-                name: format!("{prefix}{}.", normal(&known(&alias.name)?)),
+                name: format!("{prefix}{}.", StoredAlias::normal_name(&known(&alias.name)?)),
                 zone: known(&alias.zone)?,
                 evaluate_target_health: alias.evaluate_target_health,
             }),

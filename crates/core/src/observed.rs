@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::StackName,
-    resource::{Address, Outputs, Rule, Spec, Tags},
+    resource::{Address, AliasTarget, Outputs, Ref, Rule, Spec, Tags},
     value::{AccountId, CertificateArn, DomainName, InstanceId, Region, SecurityGroupId, SubnetId, VpcId, ZoneId},
 };
 
@@ -246,6 +246,29 @@ pub struct StoredAlias {
     pub zone: String,
     /// Whether the health of the target decides.
     pub evaluate_target_health: bool,
+}
+
+/// What the console and others put in front of a load balancer's name (`aws-facts.md` 5.4).
+pub const DUALSTACK: &str = "dualstack.";
+
+impl StoredAlias {
+    /// The target in normal form, with the spelling that is stored where it differs.
+    pub fn target(&self) -> AliasTarget {
+        let name = Self::normal_name(&self.name);
+        AliasTarget {
+            stored_name: (self.name != name).then(|| self.name.clone()),
+            name: Ref::Known(name),
+            zone: Ref::Known(self.zone.clone()),
+            evaluate_target_health: self.evaluate_target_health,
+        }
+    }
+
+    /// A load balancer's DNS name in lower case, without trailing dot and without [`DUALSTACK`] (`aws-facts.md` 5.4).
+    pub fn normal_name(name: &str) -> String {
+        let lower = name.to_ascii_lowercase();
+        let name = lower.strip_suffix('.').unwrap_or(&lower);
+        name.strip_prefix(DUALSTACK).unwrap_or(name).to_owned()
+    }
 }
 
 impl Observed {

@@ -9,7 +9,7 @@ use super::Refusal;
 use crate::{
     config::{Config, Site, SiteName},
     observed::{Observed, RecordSet, StoredAlias},
-    resource::{AliasRecord, AliasTarget, RecordData, RecordType, Ref},
+    resource::{AliasRecord, RecordData, RecordType},
     value::{DomainName, ZoneId},
 };
 
@@ -42,7 +42,7 @@ pub(super) fn at(observed: &Observed, zone: &ZoneId, name: &DomainName) -> Optio
             let data = RecordData {
                 ttl: set.ttl,
                 values: set.values.clone(),
-                alias: set.alias.as_ref().map(alias_target),
+                alias: set.alias.as_ref().map(StoredAlias::target),
             };
             Some((address_type(&set.record_type)?, data))
         })
@@ -52,19 +52,6 @@ pub(super) fn at(observed: &Observed, zone: &ZoneId, name: &DomainName) -> Optio
         name: name.clone(),
         records,
     })
-}
-
-/// An alias target in normal form, with the spelling that is stored (`aws-facts.md` 5.4).
-fn alias_target(stored: &StoredAlias) -> AliasTarget {
-    let lower = stored.name.to_ascii_lowercase();
-    let name = lower.strip_suffix('.').unwrap_or(&lower);
-    let name = name.strip_prefix("dualstack.").unwrap_or(name);
-    AliasTarget {
-        name: Ref::Known(name.to_owned()),
-        zone: Ref::Known(stored.zone.clone()),
-        evaluate_target_health: stored.evaluate_target_health,
-        stored_name: (stored.name != name).then(|| stored.name.clone()),
-    }
 }
 
 /// The value of the CNAME record at a name.

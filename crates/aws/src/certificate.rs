@@ -4,7 +4,7 @@ use aws_sdk_acm::types::{Tag, ValidationMethod};
 use reconcile_core::{
     naming,
     observed::{Actual, Status},
-    resource::{Address, Certificate, Output, Outputs, Spec, Tags},
+    resource::{Address, Certificate, Spec, Tags},
     value::{CertificateArn, DomainName, MAX_COMMON_NAME_OCTETS},
 };
 use reconcile_engine::{CloudError, ErrorKind, Made};
@@ -104,15 +104,7 @@ pub(crate) async fn create(
     let arn = answer
         .certificate_arn()
         .ok_or_else(|| unexpected(OPERATION, "the answer names no certificate"))?;
-    Ok(made(arn))
-}
-
-fn made(arn: &str) -> Made {
-    Made {
-        id: arn.to_owned(),
-        outputs: Outputs::from([(Output::Id, arn.to_owned())]),
-        dns_change: None,
-    }
+    Ok(Made::with_id(arn))
 }
 
 /// The name that comes first, which has a limit of its own (`aws-facts.md` 1.1).
@@ -160,7 +152,7 @@ pub(crate) async fn update(
         })
         .await?;
     }
-    Ok(made(id))
+    Ok(Made::with_id(id))
 }
 
 /// Deletes the certificate. While something uses it, the error names what; a listener that has just been changed still
@@ -197,7 +189,10 @@ fn with_users(error: CloudError, status: &Status) -> CloudError {
 mod tests {
     use std::collections::BTreeSet;
 
-    use reconcile_core::{config::KeyAlgorithm, resource::Kind};
+    use reconcile_core::{
+        config::KeyAlgorithm,
+        resource::{Kind, Outputs},
+    };
 
     use super::*;
 

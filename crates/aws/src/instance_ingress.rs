@@ -114,7 +114,7 @@ pub(crate) async fn create(
         Some(id) => id,
         None => while_fresh(&[DUPLICATE], || listed(clients, address, desired)).await?,
     };
-    Ok(made(id))
+    Ok(Made::with_id(id))
 }
 
 /// The id of the rule that is said to exist: the list may lag behind (`aws-facts.md` 7.1).
@@ -124,14 +124,6 @@ async fn listed(clients: &Clients, address: &Address, desired: &InstanceIngress)
         code: Some(DUPLICATE.to_owned()),
         ..unexpected(AUTHORIZE, "the rule is said to exist and is not listed")
     })
-}
-
-fn made(id: String) -> Made {
-    Made {
-        outputs: Outputs::from([(Output::Id, id.clone())]),
-        id,
-        dns_change: None,
-    }
 }
 
 /// Another port, source or group is a new rule and then the end of the old one, so that the load balancer is never shut
@@ -146,7 +138,7 @@ pub(crate) async fn update(
     let lets_in = |ingress: &InstanceIngress| (ingress.group.clone(), ingress.port, ingress.source.clone());
     if lets_in(observed) == lets_in(desired) {
         set_tags(clients, id, &observed.tags, &desired.tags).await?;
-        return Ok(made(id.to_owned()));
+        return Ok(Made::with_id(id.to_owned()));
     }
     let made = create(clients, address, desired, "").await?;
     if made.id != id {

@@ -243,23 +243,15 @@ pub(crate) async fn create(
             Ok(answer) => {
                 let id = answer.listeners().first().and_then(|listener| listener.listener_arn());
                 let id = id.ok_or_else(|| unexpected(CREATE, "the answer names no listener"))?;
-                return Ok(made(id.to_owned()));
+                return Ok(Made::with_id(id.to_owned()));
             }
             Err(error) if error.is_code(&["DuplicateListener"]) => {
                 let found = find(clients, address, desired).await?;
                 let ours = found.filter(|actual| crate::ownership::is_same_resource(&actual.tags, &desired.tags));
-                return ours.map(|actual| made(actual.id)).ok_or(error);
+                return ours.map(|actual| Made::with_id(actual.id)).ok_or(error);
             }
             Err(error) => patience.wait(clients, error).await?,
         }
-    }
-}
-
-fn made(id: String) -> Made {
-    Made {
-        outputs: Outputs::from([(Output::Id, id.clone())]),
-        id,
-        dns_change: None,
     }
 }
 
@@ -295,7 +287,7 @@ pub(crate) async fn update(
         }
     }
     elb::set_tags(clients, id, &observed.tags, &desired.tags).await?;
-    Ok(made(id.to_owned()))
+    Ok(Made::with_id(id.to_owned()))
 }
 
 /// Waits while ELB does not know a certificate that ACM has just issued.

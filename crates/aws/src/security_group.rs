@@ -158,15 +158,7 @@ pub(crate) async fn create(
         },
         Err(error) => return Err(error),
     };
-    Ok(made(id))
-}
-
-fn made(id: String) -> Made {
-    Made {
-        outputs: Outputs::from([(Output::Id, id.clone())]),
-        id,
-        dns_change: None,
-    }
+    Ok(Made::with_id(id))
 }
 
 /// Brings rules and tags about: what is missing is let in before what is too much is shut out.
@@ -191,7 +183,7 @@ pub(crate) async fn update(
         "InvalidSecurityGroupRuleId.NotFound",
     ];
     while_fresh(&passing, || set_rules(clients, &group, desired)).await?;
-    Ok(made(id.to_owned()))
+    Ok(Made::with_id(id.to_owned()))
 }
 
 async fn set_rules(clients: &Clients, group: &SecurityGroupId, desired: &SecurityGroup) -> Result<(), CloudError> {

@@ -146,15 +146,7 @@ pub(crate) async fn create(
         },
         Err(error) => return Err(error),
     };
-    Ok(made(id))
-}
-
-fn made(id: String) -> Made {
-    Made {
-        outputs: Outputs::from([(Output::Id, id.clone())]),
-        id,
-        dns_change: None,
-    }
+    Ok(Made::with_id(id))
 }
 
 fn sdk_seconds(seconds: Seconds) -> i32 {
@@ -187,7 +179,7 @@ pub(crate) async fn update(
         call("elbv2 ModifyTargetGroup", request.send()).await?;
     }
     elb::set_tags(clients, id, &observed.tags, &desired.tags).await?;
-    Ok(made(id.to_owned()))
+    Ok(Made::with_id(id.to_owned()))
 }
 
 /// Deletes the group.

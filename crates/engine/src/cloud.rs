@@ -5,7 +5,7 @@ use std::future::Future;
 use reconcile_core::{
     observed::{Actual, Observed, Query},
     plan::{Progress, SiteRequest},
-    resource::{Address, Outputs, Spec},
+    resource::{Address, Output, Outputs, Spec},
 };
 use thiserror::Error;
 
@@ -68,6 +68,18 @@ pub struct Made {
     pub outputs: Outputs,
     /// The DNS change that carries it, if it is one.
     pub dns_change: Option<String>,
+}
+
+impl Made {
+    /// An object that supplies its id and, so far, nothing else.
+    pub fn with_id(id: impl Into<String>) -> Self {
+        let id = id.into();
+        Self {
+            outputs: Outputs::from([(Output::Id, id.clone())]),
+            id,
+            dns_change: None,
+        }
+    }
 }
 
 /// Asks a site from outside.

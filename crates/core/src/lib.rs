@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock, draws a random number or knows a type of the AWS SDK. Everything is a function
 //! of its arguments.
 
+pub mod check;
 pub mod config;
 pub mod diff;
 pub mod explain;

@@ -7,8 +7,9 @@ use reconcile_core::{
 use reconcile_engine::{Cloud, CloudError, Made};
 
 use crate::{
-    Aws, alias_record, certificate, error::unexpected, instance_ingress, listener, load_balancer, observe,
-    port_closure, route53, security_group, target, target_group, validation_record,
+    Aws, alias_record, certificate, error::unexpected, instance_ingress, listener, listener_certificate, listener_rule,
+    load_balancer, observe, port_closure, route53, security_group, target, target_group, validation_record,
+    web_acl_association,
 };
 
 /// Calls the function of the kind that `$spec` is of, with its settings between the other arguments.
@@ -22,6 +23,9 @@ macro_rules! of_kind {
             Spec::TargetGroup(settings) => target_group::$function($($before,)* settings $(, $after)*).await,
             Spec::LoadBalancer(settings) => load_balancer::$function($($before,)* settings $(, $after)*).await,
             Spec::Listener(settings) => listener::$function($($before,)* settings $(, $after)*).await,
+            Spec::ListenerCertificate(settings) => listener_certificate::$function($($before,)* settings $(, $after)*).await,
+            Spec::ListenerRule(settings) => listener_rule::$function($($before,)* settings $(, $after)*).await,
+            Spec::WebAclAssociation(settings) => web_acl_association::$function($($before,)* settings $(, $after)*).await,
             Spec::Target(settings) => target::$function($($before,)* settings $(, $after)*).await,
             Spec::AliasRecord(settings) => alias_record::$function($($before,)* settings $(, $after)*).await,
             Spec::PortClosure(settings) => port_closure::$function($($before,)* settings $(, $after)*).await,
@@ -68,6 +72,9 @@ impl Cloud for Aws {
             TargetGroup => target_group,
             LoadBalancer => load_balancer,
             Listener => listener,
+            ListenerCertificate => listener_certificate,
+            ListenerRule => listener_rule,
+            WebAclAssociation => web_acl_association,
             Target => target,
             AliasRecord => alias_record,
             PortClosure => port_closure

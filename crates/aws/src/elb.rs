@@ -299,6 +299,8 @@ mod tests {
                 .into_iter()
                 .map(|(address, id)| (address, BTreeSet::from([id])))
                 .collect(),
+            adopted: BTreeSet::new(),
+            details: reconcile_core::observed::Details::default(),
         };
         let recorded = Recorded::of(&query);
         assert_eq!(recorded.target_groups, BTreeSet::from([group]));

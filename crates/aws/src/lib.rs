@@ -19,6 +19,8 @@ mod error;
 mod group_rules;
 mod instance_ingress;
 mod listener;
+mod listener_certificate;
+mod listener_rule;
 mod load_balancer;
 mod observe;
 mod ownership;
@@ -32,6 +34,7 @@ mod sts;
 mod target;
 mod target_group;
 mod validation_record;
+mod web_acl_association;
 
 use reconcile_core::value::Region;
 

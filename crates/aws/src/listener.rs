@@ -1,7 +1,10 @@
 //! The kind `listener`: one port of the load balancer and its default action (`aws-facts.md` 4). Rules that people add to
 //! a listener are neither read nor touched.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant, SystemTime},
+};
 
 use aws_sdk_acm::types::CertificateStatus;
 use aws_sdk_elasticloadbalancingv2::types::{
@@ -67,6 +70,8 @@ pub(crate) fn actual(listener: &types::Listener, tags: Tags) -> Option<Actual> {
             default_action,
             target_group: target_group.map(Ref::Known),
             redirect_to,
+            fixed_response: None,
+            attributes: BTreeMap::new(),
             tags: tags.clone(),
         }),
         outputs: Outputs::from([(Output::Id, id.clone())]),

@@ -64,6 +64,7 @@ pub(crate) fn actual(
                 LoadBalancerSchemeEnum::Internal => Scheme::Internal,
                 _ => Scheme::InternetFacing,
             },
+            vpc: balancer.vpc_id()?.parse().ok()?,
             ip_address_type: match balancer.ip_address_type() {
                 None | Some(types::IpAddressType::Ipv4) => IpAddressType::Ipv4,
                 Some(_) => IpAddressType::Dualstack,
@@ -295,6 +296,7 @@ mod tests {
         let zone = |subnet: &str| AvailabilityZone::builder().subnet_id(subnet).build();
         types::LoadBalancer::builder()
             .load_balancer_arn("arn:lb")
+            .vpc_id("vpc-0a")
             .load_balancer_name("www-lb")
             .dns_name("Www-LB-1.ap-northeast-1.elb.amazonaws.com")
             .canonical_hosted_zone_id("Z14GRHDCWA56QT")

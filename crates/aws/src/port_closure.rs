@@ -1,7 +1,7 @@
 //! The kind `port_closure`: that certain world-open rules shall not be in a group that is not ours.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::{Ready, ready},
 };
 
@@ -13,33 +13,40 @@ use reconcile_engine::{CloudError, ErrorKind, Made};
 
 use crate::{
     clients::Clients,
-    error::failure,
-    group_rules::{self, FoundRule},
+    error::{call, failure},
+    group_rules::{self, FoundRule, permission},
     instance_ingress::revoke,
+    retry::while_fresh,
 };
 
-/// Those of the rules named in `like` that still stand open.
+const AUTHORIZE: &str = "ec2 AuthorizeSecurityGroupIngress";
+
+/// Those of the rules in `like` that stand in the group, by the ids that `like` gives them: a rule that was revoked and
+/// authorised again has another id and is the same rule.
 pub(crate) async fn read(
     clients: &Clients,
     _address: &Address,
     _id: &str,
     like: &PortClosure,
 ) -> Result<Option<Actual>, CloudError> {
-    let found = group_rules::by_id(clients, &like.open.keys().cloned().collect()).await?;
-    let open = still_open(&found, like);
+    let found = group_rules::of_groups(clients, &BTreeSet::from([like.group.clone()])).await?;
+    let open = standing(&found, like);
     Ok(Some(actual(PortClosure {
         group: like.group.clone(),
         open,
+        descriptions: BTreeMap::new(),
     })))
 }
 
-/// The exact-port rules for the world that are left of those named in `like`.
-fn still_open(found: &[FoundRule], like: &PortClosure) -> BTreeMap<String, Rule> {
-    found
+fn standing(found: &[FoundRule], like: &PortClosure) -> BTreeMap<String, Rule> {
+    like.open
         .iter()
-        .filter(|found| !found.is_egress && found.group == like.group)
-        .filter(|found| found.rule.is_world_open() && found.rule.exact_tcp_port().is_some())
-        .map(|found| (found.id.clone(), found.rule.clone()))
+        .filter(|(id, rule)| {
+            found.iter().any(|found| {
+                !found.is_egress && found.group == like.group && (found.id == **id || found.rule == **rule)
+            })
+        })
+        .map(|(id, rule)| (id.clone(), rule.clone()))
         .collect()
 }
 
@@ -73,7 +80,7 @@ pub(crate) fn create(
     ready(Ok(Made::with_id(desired.group.as_str())))
 }
 
-/// Giving a closure up does not open anything.
+/// Giving a closure up does not open anything: going back is a change to what stood open before.
 pub(crate) fn delete(
     _clients: &Clients,
     _address: &Address,
@@ -83,8 +90,8 @@ pub(crate) fn delete(
     ready(Ok(()))
 }
 
-/// Revokes, by id, the rules that stand open and shall not. A rule that somebody has changed meanwhile stays, and the
-/// change fails: it is not what was planned.
+/// Authorises the rules that shall stand open again, and revokes, by id, those that stand open and shall not. A rule that
+/// somebody has changed meanwhile stays, and the change fails: it is not what was planned.
 pub(crate) async fn update(
     clients: &Clients,
     _address: &Address,
@@ -92,6 +99,7 @@ pub(crate) async fn update(
     observed: &PortClosure,
     desired: &PortClosure,
 ) -> Result<Made, CloudError> {
+    open(clients, desired).await?;
     let surplus: BTreeMap<&String, &Rule> = observed
         .open
         .iter()
@@ -115,12 +123,40 @@ pub(crate) async fn update(
     Ok(Made::with_id(desired.group.as_str()))
 }
 
+/// Authorises those of the wanted rules that are missing, with the descriptions that they had.
+async fn open(clients: &Clients, desired: &PortClosure) -> Result<(), CloudError> {
+    if desired.open.is_empty() {
+        return Ok(());
+    }
+    // Naming one rule that stands already fails the call for all of them (`aws-facts.md` 6.1); the next look is newer.
+    while_fresh(&["InvalidPermission.Duplicate"], || async {
+        let found = group_rules::of_groups(clients, &BTreeSet::from([desired.group.clone()])).await?;
+        let present = standing(&found, desired);
+        let missing: Vec<_> = desired
+            .open
+            .iter()
+            .filter(|(id, _)| !present.contains_key(*id))
+            .map(|(id, rule)| permission(rule, desired.descriptions.get(id).map(String::as_str)))
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let request = clients
+            .ec2
+            .authorize_security_group_ingress()
+            .group_id(desired.group.as_str());
+        call(AUTHORIZE, request.set_ip_permissions(Some(missing)).send()).await?;
+        Ok(())
+    })
+    .await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_exact_rules_for_the_world_count_as_open() {
+    fn a_rule_is_the_same_under_another_id_and_in_no_other_group() {
         let found = |id: &str, group: &str, rule: &str| FoundRule {
             id: id.into(),
             group: group.parse().unwrap(),
@@ -131,16 +167,24 @@ mod tests {
         };
         let like = PortClosure {
             group: "sg-0a".parse().unwrap(),
-            open: BTreeMap::new(),
+            open: [
+                ("sgr-1", "tcp 443 0.0.0.0/0"),
+                ("sgr-2", "tcp 80 ::/0"),
+                ("sgr-3", "tcp 80 0.0.0.0/0"),
+            ]
+            .map(|(id, rule)| (id.to_owned(), rule.parse().unwrap()))
+            .into(),
+            descriptions: BTreeMap::new(),
         };
         let rules = [
             found("sgr-1", "sg-0a", "tcp 443 0.0.0.0/0"),
-            found("sgr-2", "sg-0a", "tcp 80 ::/0"),
-            found("sgr-3", "sg-0a", "tcp 80..443 0.0.0.0/0"),
-            found("sgr-4", "sg-0a", "tcp 443 10.0.0.0/8"),
-            found("sgr-5", "sg-0b", "tcp 443 0.0.0.0/0"),
+            found("sgr-9", "sg-0a", "tcp 80 ::/0"),
+            found("sgr-8", "sg-0a", "tcp 443 10.0.0.0/8"),
+            found("sgr-7", "sg-0b", "tcp 80 0.0.0.0/0"),
         ];
-        let open = still_open(&rules, &like);
-        assert_eq!(open.keys().collect::<Vec<_>>(), ["sgr-1", "sgr-2"]);
+        assert_eq!(
+            standing(&rules, &like).into_keys().collect::<Vec<_>>(),
+            ["sgr-1", "sgr-2"]
+        );
     }
 }

@@ -240,6 +240,8 @@ mod tests {
             zones: zones.iter().map(|zone| zone.parse().unwrap()).collect(),
             certificates: BTreeSet::new(),
             recorded: BTreeMap::new(),
+            adopted: BTreeSet::new(),
+            details: reconcile_core::observed::Details::default(),
         }
     }
 

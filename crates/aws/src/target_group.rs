@@ -1,5 +1,7 @@
 //! The kind `target_group`: HTTP or HTTPS to instances, with every field of the health check sent (`aws-facts.md` 2.3).
 
+use std::collections::BTreeMap;
+
 use aws_sdk_elasticloadbalancingv2::types::{self, Matcher, ProtocolEnum, TargetTypeEnum};
 use reconcile_core::{
     config::Protocol,
@@ -58,6 +60,7 @@ pub(crate) fn actual(group: &types::TargetGroup, tags: Tags) -> Option<Actual> {
                 healthy: count(group.healthy_threshold_count()).unwrap_or_default(),
                 unhealthy: count(group.unhealthy_threshold_count()).unwrap_or_default(),
             },
+            attributes: BTreeMap::new(),
             tags: tags.clone(),
         }),
         outputs: Outputs::from([(Output::Id, id.clone())]),

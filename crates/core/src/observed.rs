@@ -30,6 +30,21 @@ pub struct Query {
     pub certificates: BTreeSet<CertificateArn>,
     /// Ids that the state knows, retired ones included: looked up even if their tags are gone.
     pub recorded: BTreeMap<Address, BTreeSet<String>>,
+    /// Ids of objects that the stack takes over, or may be asked to.
+    pub adopted: BTreeSet<String>,
+    /// Which details are wanted that take calls of their own.
+    pub details: Details,
+}
+
+/// Details that take calls of their own, or permissions that not everybody has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Details {
+    /// Attributes of target groups.
+    pub target_group_attributes: bool,
+    /// Attributes of listeners.
+    pub listener_attributes: bool,
+    /// Web ACLs of load balancers.
+    pub web_acls: bool,
 }
 
 /// What one run saw.

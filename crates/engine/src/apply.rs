@@ -121,7 +121,7 @@ impl<E: Environment> Run<'_, E> {
                 self.create(step, desired, Some(old)).await
             }
             Action::Update { id, observed, desired } => self.update(step, id, observed, desired).await,
-            Action::Delete { id, observed } => self.delete(step, id, observed).await,
+            Action::Delete { id, observed } => self.delete_referred(step, id, observed).await,
             Action::Record { id } => self.record(step, id).await,
             Action::Forget { id } => self.forget(step, id).await,
             Action::Wait { condition, deadline } => self.wait(step, condition, *deadline).await,

@@ -35,20 +35,36 @@ pub(crate) fn before_update(state: &mut State, address: &Address, observed: &Spe
             begin_cutover(state, address, standing_ttl(standing), now);
         }
         (Spec::PortClosure(standing), Spec::PortClosure(wanted)) => {
-            let mut open = match state.saved.get(address) {
+            let mut closure = match state.saved.get(address) {
                 Some(Saved {
                     spec: Spec::PortClosure(earlier),
                     ..
-                }) => earlier.open.clone(),
-                _ => BTreeMap::new(),
+                }) => earlier.clone(),
+                _ => PortClosure {
+                    group: standing.group.clone(),
+                    open: BTreeMap::new(),
+                    descriptions: BTreeMap::new(),
+                },
             };
-            let revoked = standing.open.iter().filter(|(id, _)| !wanted.open.contains_key(*id));
-            open.extend(revoked.map(|(id, rule)| (id.clone(), rule.clone())));
-            let spec = Spec::PortClosure(PortClosure {
-                group: standing.group.clone(),
-                open,
-            });
-            save(state, address, spec, now);
+            let revoked: Vec<_> = standing
+                .open
+                .iter()
+                .filter(|(id, _)| !wanted.open.contains_key(*id))
+                .collect();
+            if revoked.is_empty() {
+                return;
+            }
+            for (id, rule) in revoked {
+                // A rule that was restored and is revoked again has another id; it is the same rule.
+                closure.open.retain(|_, earlier| earlier != rule);
+                closure.open.insert(id.clone(), rule.clone());
+                closure
+                    .descriptions
+                    .extend(standing.descriptions.get(id).map(|text| (id.clone(), text.clone())));
+            }
+            let PortClosure { open, descriptions, .. } = &mut closure;
+            descriptions.retain(|id, _| open.contains_key(id));
+            save(state, address, Spec::PortClosure(closure), now);
         }
         _ => {}
     }

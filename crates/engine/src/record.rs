@@ -78,6 +78,7 @@ pub(crate) fn like(address: &Address, id: &str) -> Option<Spec> {
         Kind::LoadBalancer => Some(Spec::LoadBalancer(LoadBalancer {
             name: String::new(),
             scheme: Scheme::InternetFacing,
+            vpc: "vpc-0".parse().ok()?,
             ip_address_type: IpAddressType::Ipv4,
             subnets: [].into(),
             security_group: Ref::Known(String::new()),

@@ -2,7 +2,7 @@
 
 use reconcile_core::{
     plan::Step,
-    resource::Spec,
+    resource::{Ref, Spec},
     state::{Operation, State},
 };
 
@@ -12,9 +12,22 @@ use crate::{
 };
 
 impl<E: Environment> Run<'_, E> {
+    /// Deletes an object that the plan names, or that an earlier step of it has made.
+    pub(crate) async fn delete_referred(&self, step: &Step, id: &Ref, observed: &Spec) -> Flow<Ending> {
+        let resolved = match id {
+            Ref::Known(id) => Some(id.clone()),
+            Ref::Of(address, _) => self.journal.read(|state| state.id(address).map(str::to_owned)),
+        };
+        match resolved {
+            Some(id) => self.delete(step, &id, observed).await,
+            // An earlier run has done it.
+            None => Ok(Ending::Done),
+        }
+    }
+
     /// Deletes an object that the state knows as the stack's. AWS counts things as in use for a while after their last
     /// user is gone (`aws-facts.md` 1.6, 2.1); what takes longer than patience is left for the next run.
-    pub(crate) async fn delete(&self, step: &Step, id: &str, observed: &Spec) -> Flow<Ending> {
+    async fn delete(&self, step: &Step, id: &str, observed: &Spec) -> Flow<Ending> {
         let address = &step.address;
         let ours = self.journal.read(|state| {
             let retired = state

@@ -56,11 +56,10 @@ impl<E: Environment> Run<'_, E> {
             memory::carried_by(state, address, dns_change);
         })
         .await?;
-        // What is closed is no longer found by what is wanted, which is nothing.
-        let like = if matches!(observed, Spec::PortClosure(_)) {
-            observed
-        } else {
-            desired
+        let like = match desired {
+            // What is closed is no longer found by what is wanted, which is nothing.
+            Spec::PortClosure(closure) if closure.open.is_empty() => observed,
+            _ => desired,
         };
         self.read_settled(step, &id, like, desired).await
     }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reconcile_core::plan::{Action, Condition, Consequence, Stage, Step};
+use reconcile_core::{
+    plan::{Action, Condition, Consequence, Stage, Step},
+    resource::Ref,
+};
 
 use super::{
     condition,
@@ -124,11 +127,11 @@ pub(super) fn lines(step: &Step, drained_at: Option<Timestamp>, now: Timestamp, 
         }
         Action::Record { id }
         | Action::Forget { id }
-        | Action::Delete { id, .. }
+        | Action::Delete { id: Ref::Known(id), .. }
         | Action::Replace { retire: id, .. } => {
             lines.push(format!("      {}", paint.dim(&text::clean(id))));
         }
-        Action::Create { .. } | Action::Update { .. } => {}
+        Action::Create { .. } | Action::Update { .. } | Action::Delete { .. } => {}
     }
     let changes = match &step.action {
         Action::Create { .. } | Action::Delete { .. } => settings::without_ownership(&step.changes),

@@ -9,7 +9,7 @@ use reconcile_core::{
         Action, Condition, Consequence, DirectPath, FORMAT_VERSION, Finding, Plan, Severity, SiteRequest, Stage, Step,
         StepId, Through,
     },
-    resource::{Address, Kind, Spec},
+    resource::{Address, Kind, Ref, Spec},
     state::{Cutover, State},
     value::Seconds,
 };
@@ -306,7 +306,7 @@ fn replacements_deletions_and_what_is_only_recorded() {
                 Kind::InstanceIngress,
                 "i-0a.443",
                 Action::Delete {
-                    id: "sgr-09".to_owned(),
+                    id: Ref::Known("sgr-09".to_owned()),
                     observed: spec(
                         "instance_ingress",
                         &json!({ "group": "sg-0c", "port": 443, "source": "sg-0d",

@@ -35,6 +35,12 @@ pub const TARGET_DEADLINE: Seconds = Seconds::new(10 * 60);
 pub const REQUEST_DEADLINE: Seconds = Seconds::new(2 * 60);
 /// How long a DNS change may take to reach all of Route 53's servers; normally under a minute (`aws-facts.md` 5.4).
 pub const DNS_DEADLINE: Seconds = Seconds::new(10 * 60);
+/// How long AWS may take to let go of what is deleted: interfaces of a load balancer outlive it for minutes
+/// (`aws-facts.md` 3).
+pub const RELEASE_DEADLINE: Seconds = Seconds::new(10 * 60);
+/// How long AWS may take to send all requests the new way after a listener or rule was changed; nothing says how long it
+/// takes, some seconds as a rule.
+pub const LISTENER_DRAIN: Seconds = Seconds::new(60);
 /// The least margin that is waited for after the old TTL, for resolvers that overstay it (`aws-facts.md` 8.1 step 7).
 pub const DRAIN_MARGIN: Seconds = Seconds::new(10 * 60);
 /// How long one run stays for the end of the drain; beyond that the next run closes the instance.

@@ -1,6 +1,9 @@
 //! Reads the load balancer.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use super::{
     AccessLogs, HttpMode, IpAddressType, LoadBalancerAttributes, LoadBalancerConfig, Scheme, checks, defaults,
@@ -53,7 +56,11 @@ pub(super) fn load_balancer(root: &mut Reader<'_>, surroundings: &Surroundings<'
             deletion_protection: deletion_protection?,
             drop_invalid_headers: drop_invalid_headers?,
             access_logs: access_logs?,
+            others: BTreeMap::new(),
         },
+        hsts: None,
+        listener_attributes: BTreeMap::new(),
+        web_acl: None,
     })
 }
 

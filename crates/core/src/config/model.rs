@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::resource::Address;
 use crate::value::{CanonicalCidr, CertificateArn, DomainName, InstanceId, Region, Seconds, SubnetId, ZoneId};
 
 /// What a person asked for: one stack of one or more sites behind one load balancer.
@@ -25,6 +26,17 @@ pub struct Config {
     pub prove: Prove,
     /// How the instances are closed to all but the load balancer.
     pub lockdown: Lockdown,
+    /// Objects that others made and the stack takes over.
+    pub adopt: BTreeSet<Adoption>,
+}
+
+/// An object that others made and the stack takes over.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Adoption {
+    /// Which resource it becomes, where its id alone does not tell.
+    pub address: Option<Address>,
+    /// Its ARN or id; for records their name.
+    pub id: String,
 }
 
 /// The name of a stack: lower-case letters, digits and inner hyphens.
@@ -84,6 +96,12 @@ pub struct Site {
     pub health: Health,
     /// Where the certificate comes from.
     pub certificate: CertificateSource,
+    /// How long requests that are under way may take when a target leaves, if not left to AWS (`aws-facts.md` 2.5).
+    pub deregistration_delay: Option<Seconds>,
+    /// How long a visitor stays with one instance, by a cookie; `None` is left as it is.
+    pub stickiness: Option<Seconds>,
+    /// How long a new target's share of the requests grows; `None` is left as it is.
+    pub slow_start: Option<Seconds>,
 }
 
 impl Site {
@@ -167,6 +185,12 @@ pub struct LoadBalancerConfig {
     pub allow_from: BTreeSet<CanonicalCidr>,
     /// Load balancer attributes that were set; all others are left alone (`aws-facts.md` 3).
     pub attributes: LoadBalancerAttributes,
+    /// The header that tells browsers to come by HTTPS only, `max-age=...`; `None` is left as it is (`aws-facts.md` 4.4).
+    pub hsts: Option<String>,
+    /// Attributes of the HTTPS listeners by AWS's keys.
+    pub listener_attributes: BTreeMap<String, String>,
+    /// ARN of the regional web ACL; `None` is left as it is (`aws-facts.md` 9).
+    pub web_acl: Option<String>,
 }
 
 /// Attributes of the load balancer that people set; `None` is left as it is.
@@ -180,6 +204,8 @@ pub struct LoadBalancerAttributes {
     pub drop_invalid_headers: Option<bool>,
     /// `access_logs`.
     pub access_logs: Option<AccessLogs>,
+    /// Any others by AWS's keys.
+    pub others: BTreeMap<String, String>,
 }
 
 /// Where access logs go.
@@ -254,6 +280,8 @@ pub struct Deadlines {
     pub request: Seconds,
     /// For a DNS change to reach all of Route 53's servers.
     pub dns: Seconds,
+    /// For AWS to let go of what is deleted.
+    pub release: Seconds,
 }
 
 /// How the instances are closed to all but the load balancer.

@@ -1,6 +1,6 @@
 //! Reads a configuration file: the order in which its parts are read, and what is made of the outcome.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::de::DeTable;
 
@@ -42,7 +42,7 @@ impl Config {
 
 /// Every key that the reader asks for while it reads `text`.
 #[cfg(test)]
-pub(super) fn known_keys(text: &str) -> std::collections::BTreeSet<String> {
+pub(super) fn known_keys(text: &str) -> BTreeSet<String> {
     let (document, _) = DeTable::parse_recoverable(text);
     let diagnostics = Diagnostics::default();
     let _ = config(&diagnostics, document.get_ref());
@@ -97,5 +97,6 @@ fn config<'d>(diagnostics: &'d Diagnostics, document: &'d DeTable<'d>) -> Checke
         load_balancer: load_balancer?,
         prove: prove?,
         lockdown: lockdown?,
+        adopt: BTreeSet::new(),
     })
 }

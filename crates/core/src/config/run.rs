@@ -37,6 +37,7 @@ fn deadlines(reader: &mut Reader<'_>) -> Checked<Deadlines> {
     let target = deadline("target", defaults::TARGET_DEADLINE);
     let request = deadline("request", defaults::REQUEST_DEADLINE);
     let dns = deadline("dns", defaults::DNS_DEADLINE);
+    let release = deadline("release", defaults::RELEASE_DEADLINE);
     deadlines.finish();
     Ok(Deadlines {
         certificate: certificate?,
@@ -44,6 +45,7 @@ fn deadlines(reader: &mut Reader<'_>) -> Checked<Deadlines> {
         target: target?,
         request: request?,
         dns: dns?,
+        release: release?,
     })
 }
 

@@ -181,6 +181,9 @@ fn site<'d>(name: &str, mut reader: Reader<'d>, surroundings: &Surroundings<'d>)
         backend_protocol: backend_protocol?,
         health: health?,
         certificate: certificate?,
+        deregistration_delay: None,
+        stickiness: None,
+        slow_start: None,
     })
 }
 

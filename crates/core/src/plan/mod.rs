@@ -12,7 +12,7 @@ pub use condition::{Condition, DirectPath, Progress, SiteRequest, Through};
 use crate::{
     config::StackName,
     diff::Change,
-    resource::{Address, Spec},
+    resource::{Address, Ref, Spec},
     value::Seconds,
 };
 
@@ -88,10 +88,10 @@ pub enum Action {
         /// The settings as they will be.
         desired: Spec,
     },
-    /// Deletes an object that the state knows as retired.
+    /// Deletes an object that the state knows as the stack's, or as retired.
     Delete {
-        /// Its id.
-        id: String,
+        /// Its id; a reference where the object is made by an earlier step of the same plan.
+        id: Ref,
         /// Its settings.
         observed: Spec,
     },

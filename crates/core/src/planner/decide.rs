@@ -337,6 +337,7 @@ fn close_ports(config: &Config, observed: &Observed, decided: &mut Decided) {
         let actual = Spec::PortClosure(PortClosure {
             group: group.clone(),
             open,
+            descriptions: BTreeMap::new(),
         });
         let desired = closed(&group);
         let item = Item {

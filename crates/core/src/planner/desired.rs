@@ -84,11 +84,12 @@ pub(super) fn desired(config: &Config, foundation: &Foundation) -> Desired {
         Spec::SecurityGroup(group(config, foundation, tags))
     });
     let scheme = config.load_balancer.scheme;
-    let load_balancer_name = naming::name(&config.name, "alb", &[&format!("{scheme:?}")]);
+    let load_balancer_name = naming::name(&config.name, "alb", &[&format!("{scheme:?}"), foundation.vpc.as_str()]);
     add(load_balancer.clone(), &|tags| {
         Spec::LoadBalancer(LoadBalancer {
             name: load_balancer_name.clone(),
             scheme,
+            vpc: foundation.vpc.clone(),
             ip_address_type: config.load_balancer.ip_address_type,
             subnets: foundation.subnets.clone(),
             security_group: Ref::id_of(&security_group),
@@ -112,6 +113,8 @@ pub(super) fn desired(config: &Config, foundation: &Foundation) -> Desired {
                 default_action: DefaultAction::Redirect,
                 target_group: None,
                 redirect_to: Some(Listener::redirect_to_https(to)),
+                fixed_response: None,
+                attributes: BTreeMap::new(),
                 tags,
             })
         });
@@ -173,6 +176,7 @@ pub(super) fn desired(config: &Config, foundation: &Foundation) -> Desired {
                     healthy: site.health.healthy,
                     unhealthy: site.health.unhealthy,
                 },
+                attributes: BTreeMap::new(),
                 tags,
             })
         });
@@ -186,6 +190,8 @@ pub(super) fn desired(config: &Config, foundation: &Foundation) -> Desired {
                 default_action: DefaultAction::Forward,
                 target_group: Some(Ref::id_of(&target_group)),
                 redirect_to: None,
+                fixed_response: None,
+                attributes: BTreeMap::new(),
                 tags,
             })
         });
@@ -302,8 +308,9 @@ fn attributes(wanted: &LoadBalancerAttributes) -> BTreeMap<String, String> {
         deletion_protection,
         drop_invalid_headers,
         access_logs,
+        others,
     } = wanted;
-    let mut attributes = BTreeMap::new();
+    let mut attributes = others.clone();
     let mut set = |key: &str, value: Option<String>| {
         if let Some(value) = value {
             attributes.insert(key.to_owned(), value);
@@ -334,5 +341,6 @@ pub(super) fn closed(group: &SecurityGroupId) -> Spec {
     Spec::PortClosure(PortClosure {
         group: group.clone(),
         open: BTreeMap::new(),
+        descriptions: BTreeMap::new(),
     })
 }

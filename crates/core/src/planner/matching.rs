@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::names;
 use crate::{
     config::Config,
-    naming,
+    diff, naming,
     observed::{Actual, GroupRule, Observed, Status},
     resource::{Address, InstanceIngress, Listener, Outputs, Peer, Ref, Spec, Tags, Target, ValidationRecord},
     state::State,
@@ -26,6 +26,10 @@ pub(super) fn find(
         Spec::Certificate(_) | Spec::SecurityGroup(_) | Spec::TargetGroup(_) | Spec::LoadBalancer(_) => {
             by_identity(config, observed, state, address).cloned()
         }
+        Spec::ListenerRule(_) => by_identity(config, observed, state, address).cloned(),
+        Spec::ListenerCertificate(_) | Spec::WebAclAssociation(_) => {
+            by_content(observed, state, address, desired).cloned()
+        }
         Spec::Listener(wanted) => by_identity(config, observed, state, address)
             .or_else(|| by_port(observed, wanted))
             .cloned(),
@@ -42,6 +46,19 @@ pub(super) fn find(
         // Closures are made from what stands open, not looked up.
         Spec::PortClosure(_) => None,
     }
+}
+
+/// The object with the content that is wanted, or else the one that the state knows.
+fn by_content<'a>(observed: &'a Observed, state: &State, address: &Address, desired: &Spec) -> Option<&'a Actual> {
+    let of_kind = || {
+        observed
+            .found
+            .iter()
+            .filter(|actual| actual.spec.kind() == desired.kind())
+    };
+    of_kind()
+        .find(|actual| diff::changes(&actual.spec, desired).is_empty())
+        .or_else(|| of_kind().find(|actual| state.id(address) == Some(actual.id.as_str())))
 }
 
 /// An object of the stack's kind and name that does not carry its tags: somebody else's.

@@ -27,8 +27,9 @@ use thiserror::Error;
 use crate::{
     config::{CertificateSource, Config},
     naming,
-    observed::{Observed, Query},
+    observed::{Details, Observed, Query},
     plan::{FORMAT_VERSION, Plan},
+    resource::Kind,
     state::State,
 };
 
@@ -86,6 +87,19 @@ pub fn query(config: &Config, state: &State) -> Query {
             })
             .collect::<BTreeSet<_>>(),
         recorded: state.recorded(),
+        adopted: config.adopt.iter().map(|adoption| adoption.id.clone()).collect(),
+        details: Details {
+            target_group_attributes: sites().any(|site| {
+                site.deregistration_delay.is_some() || site.stickiness.is_some() || site.slow_start.is_some()
+            }),
+            listener_attributes: config.load_balancer.hsts.is_some()
+                || !config.load_balancer.listener_attributes.is_empty(),
+            web_acls: config.load_balancer.web_acl.is_some()
+                || state
+                    .resources
+                    .keys()
+                    .any(|address| address.kind() == Kind::WebAclAssociation),
+        },
     }
 }
 

@@ -144,6 +144,9 @@ fn stage_of(kind: Kind) -> Stage {
         | Kind::TargetGroup
         | Kind::LoadBalancer
         | Kind::Listener
+        | Kind::ListenerCertificate
+        | Kind::ListenerRule
+        | Kind::WebAclAssociation
         | Kind::Target => Stage::Prepare,
         Kind::AliasRecord => Stage::Cutover,
         Kind::PortClosure => Stage::Lockdown,
@@ -233,7 +236,7 @@ fn clean_up(config: &Config, observed: &Observed, state: &State, decided: &Decid
             _ => continue,
         };
         let action = Action::Delete {
-            id: actual.id.clone(),
+            id: Ref::Known(actual.id.clone()),
             observed: actual.spec.clone(),
         };
         old.push((address.clone(), action, diff::deletion(&actual.spec), reason.to_owned()));
@@ -245,7 +248,7 @@ fn clean_up(config: &Config, observed: &Observed, state: &State, decided: &Decid
             continue;
         }
         let action = Action::Delete {
-            id: retired.id.clone(),
+            id: Ref::Known(retired.id.clone()),
             observed: retired.spec.clone(),
         };
         old.push((
@@ -270,7 +273,7 @@ fn clean_up(config: &Config, observed: &Observed, state: &State, decided: &Decid
     }
     // To ask for the deletion of what others use is to wait in vain.
     old.retain(|(_, action, ..)| {
-        !matches!(action, Action::Delete { id, .. } if !other_users(observed, state, decided, id).is_empty())
+        !matches!(action, Action::Delete { id: Ref::Known(id), .. } if !other_users(observed, state, decided, id).is_empty())
     });
     old.sort_by(|left, right| right.0.cmp(&left.0));
     let mut previous: BTreeSet<usize> = BTreeSet::new();

@@ -23,6 +23,12 @@ pub enum Kind {
     LoadBalancer,
     /// A listener of the load balancer.
     Listener,
+    /// A certificate that a listener chooses by the visitor's server name, beside its default one.
+    ListenerCertificate,
+    /// A rule of a listener.
+    ListenerRule,
+    /// The web ACL of the load balancer.
+    WebAclAssociation,
     /// An instance in a target group.
     Target,
     /// The address records (A, AAAA, CNAME) at one name.
@@ -33,7 +39,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of apply.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Certificate,
         Self::ValidationRecord,
         Self::SecurityGroup,
@@ -41,6 +47,9 @@ impl Kind {
         Self::TargetGroup,
         Self::LoadBalancer,
         Self::Listener,
+        Self::ListenerCertificate,
+        Self::ListenerRule,
+        Self::WebAclAssociation,
         Self::Target,
         Self::AliasRecord,
         Self::PortClosure,
@@ -56,6 +65,9 @@ impl Kind {
             Self::TargetGroup => "target_group",
             Self::LoadBalancer => "load_balancer",
             Self::Listener => "listener",
+            Self::ListenerCertificate => "listener_certificate",
+            Self::ListenerRule => "listener_rule",
+            Self::WebAclAssociation => "web_acl_association",
             Self::Target => "target",
             Self::AliasRecord => "alias_record",
             Self::PortClosure => "port_closure",
@@ -64,17 +76,21 @@ impl Kind {
 
     /// Settings that AWS cannot change in place: changing one makes a replacement.
     ///
-    /// Kinds whose identity is their content (records, rules) have none: renaming them is an update. The facts stand in
-    /// `aws-facts.md` 1.1, 2.1, 3, 4.1 and 6.1.
+    /// Records have none: whatever changes at a name is one atomic update. The facts stand in `aws-facts.md` 1.1, 2.1, 3,
+    /// 4.1 and 6.1.
     pub const fn immutable(self) -> &'static [&'static str] {
         match self {
             Self::Certificate => &["names", "key_algorithm"],
             Self::SecurityGroup => &["name", "description", "vpc"],
             Self::TargetGroup => &["name", "protocol", "port", "vpc"],
-            Self::LoadBalancer => &["name", "scheme"],
-            Self::Listener => &["load_balancer"],
-            Self::Target => &["target_group", "port"],
-            Self::ValidationRecord | Self::InstanceIngress | Self::AliasRecord | Self::PortClosure => &[],
+            Self::LoadBalancer => &["name", "scheme", "vpc"],
+            Self::Listener | Self::WebAclAssociation => &["load_balancer"],
+            Self::ListenerCertificate => &["listener", "certificate"],
+            Self::ListenerRule => &["listener"],
+            Self::Target => &["target_group", "instance", "port"],
+            // Another port or source is a rule of its own, made before the old one goes: nobody is shut out in between.
+            Self::InstanceIngress => &["group", "port", "source"],
+            Self::ValidationRecord | Self::AliasRecord | Self::PortClosure => &[],
         }
     }
 
@@ -85,6 +101,7 @@ impl Kind {
         match self {
             Self::AliasRecord => &["records"],
             Self::PortClosure => &["open"],
+            Self::ListenerRule => &["conditions"],
             _ => &[],
         }
     }
@@ -94,7 +111,12 @@ impl Kind {
     pub const fn has_id(self) -> bool {
         matches!(
             self,
-            Self::Certificate | Self::SecurityGroup | Self::TargetGroup | Self::LoadBalancer | Self::Listener
+            Self::Certificate
+                | Self::SecurityGroup
+                | Self::TargetGroup
+                | Self::LoadBalancer
+                | Self::Listener
+                | Self::ListenerRule
         )
     }
 }

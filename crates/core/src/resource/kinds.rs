@@ -80,6 +80,9 @@ pub struct TargetGroup {
     pub vpc: VpcId,
     /// The health check.
     pub health: HealthCheck,
+    /// Attributes by AWS's keys; only wanted ones are compared (`aws-facts.md` 2.5).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
     /// Tags.
     pub tags: Tags,
 }
@@ -112,6 +115,8 @@ pub struct LoadBalancer {
     pub name: String,
     /// Who can reach it at all.
     pub scheme: Scheme,
+    /// The VPC of its subnets.
+    pub vpc: VpcId,
     /// Address families.
     pub ip_address_type: IpAddressType,
     /// One subnet in each of two or more availability zones.
@@ -147,6 +152,12 @@ pub struct Listener {
     /// Where requests are redirected to, as `STATUS PROTOCOL://HOST:PORT/PATH?QUERY` in AWS's placeholders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_to: Option<String>,
+    /// What is answered by the load balancer itself, as `STATUS CONTENT-TYPE: BODY`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixed_response: Option<String>,
+    /// Attributes by AWS's keys; only wanted ones are compared (`aws-facts.md` 4.4).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
     /// Tags.
     pub tags: Tags,
 }
@@ -159,7 +170,53 @@ impl Listener {
     }
 }
 
-/// What a listener does by default. `Other` stands for everything that people can set up and this tool does not.
+/// A certificate that a listener chooses by the visitor's server name, beside its default one (`aws-facts.md` 4.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerCertificate {
+    /// The listener's ARN.
+    pub listener: Ref,
+    /// The certificate's ARN.
+    pub certificate: Ref,
+}
+
+/// A rule of a listener: what happens with requests that meet all of its conditions (`aws-facts.md` 4.3, 4.4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerRule {
+    /// The listener's ARN.
+    pub listener: Ref,
+    /// Rules are tried from the lowest number on; each number is there once.
+    pub priority: u16,
+    /// The values that match by the field that they are about: `host-header`, `path-pattern`, or `http-header NAME`.
+    pub conditions: BTreeMap<String, BTreeSet<String>>,
+    /// What happens.
+    pub action: DefaultAction,
+    /// The ARN of the target group that requests are forwarded to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_group: Option<Ref>,
+    /// Tags.
+    pub tags: Tags,
+}
+
+impl ListenerRule {
+    /// The field of conditions on the visitor's host name.
+    pub const HOST: &str = "host-header";
+
+    /// The field of conditions on a header of the request.
+    pub fn header(name: &str) -> String {
+        format!("http-header {}", name.to_ascii_lowercase())
+    }
+}
+
+/// The web ACL of a load balancer, of which it has at most one (`aws-facts.md` 9).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebAclAssociation {
+    /// The load balancer's ARN.
+    pub load_balancer: Ref,
+    /// The web ACL's ARN.
+    pub web_acl: String,
+}
+
+/// What a listener or one of its rules does. `Other` stands for everything that people can set up and this tool does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DefaultAction {
@@ -255,4 +312,7 @@ pub struct PortClosure {
     pub group: SecurityGroupId,
     /// The rules that stand open, by rule id. Wanted: none.
     pub open: BTreeMap<String, Rule>,
+    /// Descriptions of these rules by rule id, remembered for going back.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub descriptions: BTreeMap<String, String>,
 }

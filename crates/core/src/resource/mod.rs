@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 
 pub use address::{Address, AddressError, Kind};
 pub use kinds::{
-    AliasRecord, AliasTarget, Certificate, DefaultAction, HealthCheck, InstanceIngress, Listener, LoadBalancer,
-    PortClosure, RecordData, RecordType, SecurityGroup, Target, TargetGroup, ValidationRecord,
+    AliasRecord, AliasTarget, Certificate, DefaultAction, HealthCheck, InstanceIngress, Listener, ListenerCertificate,
+    ListenerRule, LoadBalancer, PortClosure, RecordData, RecordType, SecurityGroup, Target, TargetGroup,
+    ValidationRecord, WebAclAssociation,
 };
 pub use reference::{Output, Outputs, Ref, RefError, Unresolved};
 pub use rule::{Peer, Rule, RuleError};
@@ -42,6 +43,12 @@ pub enum Spec {
     LoadBalancer(LoadBalancer),
     /// A listener.
     Listener(Listener),
+    /// A certificate of a listener beside its default one.
+    ListenerCertificate(ListenerCertificate),
+    /// A rule of a listener.
+    ListenerRule(ListenerRule),
+    /// The web ACL of a load balancer.
+    WebAclAssociation(WebAclAssociation),
     /// An instance in a target group.
     Target(Target),
     /// The address records of a site's name.
@@ -61,6 +68,9 @@ impl Spec {
             Self::TargetGroup(_) => Kind::TargetGroup,
             Self::LoadBalancer(_) => Kind::LoadBalancer,
             Self::Listener(_) => Kind::Listener,
+            Self::ListenerCertificate(_) => Kind::ListenerCertificate,
+            Self::ListenerRule(_) => Kind::ListenerRule,
+            Self::WebAclAssociation(_) => Kind::WebAclAssociation,
             Self::Target(_) => Kind::Target,
             Self::AliasRecord(_) => Kind::AliasRecord,
             Self::PortClosure(_) => Kind::PortClosure,
@@ -77,6 +87,9 @@ impl Spec {
             Self::TargetGroup(settings) => serde_json::to_value(settings),
             Self::LoadBalancer(settings) => serde_json::to_value(settings),
             Self::Listener(settings) => serde_json::to_value(settings),
+            Self::ListenerCertificate(settings) => serde_json::to_value(settings),
+            Self::ListenerRule(settings) => serde_json::to_value(settings),
+            Self::WebAclAssociation(settings) => serde_json::to_value(settings),
             Self::Target(settings) => serde_json::to_value(settings),
             Self::AliasRecord(settings) => serde_json::to_value(settings),
             Self::PortClosure(settings) => serde_json::to_value(settings),
@@ -104,6 +117,11 @@ impl Spec {
                     .chain(target_group)
                     .collect()
             }
+            Self::ListenerCertificate(settings) => vec![&mut settings.listener, &mut settings.certificate],
+            Self::ListenerRule(rule) => std::iter::once(&mut rule.listener)
+                .chain(&mut rule.target_group)
+                .collect(),
+            Self::WebAclAssociation(association) => vec![&mut association.load_balancer],
             Self::Target(target) => vec![&mut target.target_group],
             Self::AliasRecord(record) => record
                 .records
@@ -131,8 +149,14 @@ impl Spec {
             | Self::InstanceIngress(InstanceIngress { tags, .. })
             | Self::TargetGroup(TargetGroup { tags, .. })
             | Self::LoadBalancer(LoadBalancer { tags, .. })
-            | Self::Listener(Listener { tags, .. }) => Some(tags),
-            Self::ValidationRecord(_) | Self::Target(_) | Self::AliasRecord(_) | Self::PortClosure(_) => None,
+            | Self::Listener(Listener { tags, .. })
+            | Self::ListenerRule(ListenerRule { tags, .. }) => Some(tags),
+            Self::ValidationRecord(_)
+            | Self::ListenerCertificate(_)
+            | Self::WebAclAssociation(_)
+            | Self::Target(_)
+            | Self::AliasRecord(_)
+            | Self::PortClosure(_) => None,
         }
     }
 }

@@ -203,7 +203,10 @@ impl Planner<'_> {
         let old: Vec<(Address, String, Spec)> = replaced.chain(retired).collect();
         drop(state);
         for (address, id, observed) in old {
-            let action = Action::Delete { id, observed };
+            let action = Action::Delete {
+                id: Ref::Known(id),
+                observed,
+            };
             self.push(step(&address.to_string(), Stage::Cleanup, action), Vec::new());
         }
     }

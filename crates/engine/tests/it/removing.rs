@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reconcile_core::{
     plan::{Action, Stage, Step},
-    resource::Output,
+    resource::{Output, Ref},
     state::{Intent, Operation, Origin, Retired},
 };
 use reconcile_engine::{OutcomeKind, StepError};
@@ -19,7 +19,7 @@ const OLD: &str = "target_group.www#old";
 
 fn delete() -> Step {
     let action = Action::Delete {
-        id: OLD.to_owned(),
+        id: Ref::Known(OLD.to_owned()),
         observed: target_group(80, "/"),
     };
     step(TARGET_GROUP, Stage::Cleanup, action)

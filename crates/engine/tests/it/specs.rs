@@ -107,6 +107,7 @@ pub(crate) fn spec(address: &str) -> Spec {
         LOAD_BALANCER => Spec::LoadBalancer(LoadBalancer {
             name: "web-1234".to_owned(),
             scheme: Scheme::InternetFacing,
+            vpc: "vpc-0a1b2c3d".parse().unwrap(),
             ip_address_type: IpAddressType::Ipv4,
             subnets: ["subnet-0a1b2c3d".parse().unwrap(), "subnet-0a1b2c3e".parse().unwrap()].into(),
             security_group: of(GROUP, Output::Id),
@@ -122,6 +123,8 @@ pub(crate) fn spec(address: &str) -> Spec {
             default_action: DefaultAction::Forward,
             target_group: Some(of(TARGET_GROUP, Output::Id)),
             redirect_to: None,
+            fixed_response: None,
+            attributes: [].into(),
             tags,
         }),
         TARGET => Spec::Target(Target {
@@ -160,6 +163,7 @@ pub(crate) fn target_group(port: u16, path: &str) -> Spec {
             healthy: 2,
             unhealthy: 2,
         },
+        attributes: [].into(),
         tags: tags(TARGET_GROUP),
     })
 }
@@ -200,6 +204,7 @@ pub(crate) fn closure(open: &[(&str, &str)]) -> Spec {
     Spec::PortClosure(PortClosure {
         group: instance_group(),
         open: rules(open),
+        descriptions: [].into(),
     })
 }
 

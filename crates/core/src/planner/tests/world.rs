@@ -156,6 +156,11 @@ pub(super) fn apply(plan: &Plan, observed: &mut Observed, state: &mut State) {
                 set(state, &step.address, id);
             }
             Action::Delete { id, .. } => {
+                let id = match id {
+                    Ref::Known(id) => id.clone(),
+                    Ref::Of(address, _) => state.id(address).unwrap_or_default().to_owned(),
+                };
+                let id = &id;
                 observed.found.retain(|actual| actual.id != *id);
                 for facts in observed.security_groups.values_mut() {
                     facts.ingress.remove(id);

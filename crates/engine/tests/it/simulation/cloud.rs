@@ -28,7 +28,14 @@ impl Cloud for Sim {
                     .filter(|(id, _)| like.open.contains_key(id))
                     .collect();
                 let group = like.group.clone();
-                Some(plain(id, Spec::PortClosure(PortClosure { group, open })))
+                Some(plain(
+                    id,
+                    Spec::PortClosure(PortClosure {
+                        group,
+                        open,
+                        descriptions: [].into(),
+                    }),
+                ))
             }
             _ if address.kind().has_id() => self.object(id).and_then(|object| self.shown(&object)),
             like => self.object(&content_id(like)).and_then(|object| self.shown(&object)),

@@ -49,6 +49,12 @@ enum CommandLine {
     /// Check the configuration file without asking AWS
     #[command(after_help = EXIT_CODES)]
     Validate,
+    /// Lead visitors back to the instances as before the cutover; the load balancer stays ready
+    #[command(after_help = EXIT_CODES)]
+    Rollback(RollbackArgs),
+    /// Lead visitors back and take away everything that the stack made
+    #[command(after_help = EXIT_CODES)]
+    Destroy(DestroyArgs),
 }
 
 /// What every command takes.
@@ -127,6 +133,37 @@ pub(crate) struct ApplyArgs {
     pub(crate) plan: PlanArgs,
 }
 
+/// What `rollback` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub(crate) struct RollbackArgs {
+    /// Do not ask; needed where stdin or stderr is not a terminal
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Show the plan only
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Only this site of the configuration
+    #[arg(long, value_name = "NAME")]
+    pub(crate) site: Option<String>,
+}
+
+/// What `destroy` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub(crate) struct DestroyArgs {
+    /// Do not ask for the stack's name; needed where stdin or stderr is not a terminal
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Show the plan only
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Delete the validation records too where no other certificate of the account needs them
+    #[arg(long)]
+    pub(crate) purge_validation: bool,
+    /// Delete records of which it is not known where they led before
+    #[arg(long)]
+    pub(crate) delete_records: bool,
+}
+
 /// When output is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorChoice {
@@ -177,6 +214,10 @@ pub(crate) enum Command {
     Apply(ApplyArgs),
     /// Check the configuration.
     Validate,
+    /// Lead visitors back.
+    Rollback(RollbackArgs),
+    /// Take everything away.
+    Destroy(DestroyArgs),
 }
 
 impl Command {
@@ -186,6 +227,8 @@ impl Command {
             Self::Plan(_) => "plan",
             Self::Apply(_) => "apply",
             Self::Validate => "validate",
+            Self::Rollback(_) => "rollback",
+            Self::Destroy(_) => "destroy",
         }
     }
 }
@@ -203,7 +246,7 @@ where
     let misplaced = |wanted: &str| {
         Err(clap::Error::raw(
             ErrorKind::ArgumentConflict,
-            format!("write the options of `{wanted}` after its name, as in `reconcile {wanted} --until prove`\n"),
+            format!("write the options of `{wanted}` after its name, as in `reconcile {wanted} --yes`\n"),
         ))
     };
     let stands_alone = apply == ApplyArgs::default();
@@ -212,8 +255,12 @@ where
         Some(CommandLine::Apply(apply)) if stands_alone => Command::Apply(apply),
         Some(CommandLine::Plan(plan)) if stands_alone => Command::Plan(plan),
         Some(CommandLine::Validate) if stands_alone => Command::Validate,
+        Some(CommandLine::Rollback(args)) if stands_alone => Command::Rollback(args),
+        Some(CommandLine::Destroy(args)) if stands_alone => Command::Destroy(args),
         Some(CommandLine::Apply(_)) => return misplaced("apply"),
         Some(CommandLine::Plan(_)) => return misplaced("plan"),
+        Some(CommandLine::Rollback(_)) => return misplaced("rollback"),
+        Some(CommandLine::Destroy(_)) => return misplaced("destroy"),
         Some(CommandLine::Validate) => {
             return Err(clap::Error::raw(
                 ErrorKind::ArgumentConflict,

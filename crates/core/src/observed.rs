@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::StackName,
-    resource::{Address, AliasTarget, Outputs, Ref, Rule, Spec, Tags},
+    resource::{Address, AliasTarget, Kind, Outputs, Ref, Rule, Spec, Tags},
     value::{AccountId, CertificateArn, DomainName, InstanceId, Region, SecurityGroupId, SubnetId, VpcId, ZoneId},
 };
 
@@ -287,6 +287,13 @@ impl StoredAlias {
 }
 
 impl Observed {
+    /// The object of a kind with this id; a web ACL's association has the id of its load balancer.
+    pub fn object(&self, kind: Kind, id: &str) -> Option<&Actual> {
+        self.found
+            .iter()
+            .find(|actual| actual.id == id && actual.spec.kind() == kind)
+    }
+
     /// The object with this id.
     pub fn by_id(&self, id: &str) -> Option<&Actual> {
         self.found.iter().find(|actual| actual.id == id)

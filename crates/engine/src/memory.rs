@@ -6,13 +6,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use reconcile_core::{
-    resource::{Address, AliasRecord, Kind, PortClosure, Spec},
+    config::defaults,
+    resource::{Address, AliasRecord, Kind, Listener, ListenerRule, PortClosure, Spec},
     state::{Cutover, Saved, State},
     value::Seconds,
 };
-
-/// How long resolvers keep the answer of an alias to a load balancer (`aws-facts.md` 5.4).
-const ALIAS_TTL: Seconds = Seconds::new(60);
 
 /// Remembers what stands at `address` before a creation there is begun.
 pub(crate) fn before_create(state: &mut State, address: &Address, now: Timestamp) {
@@ -33,6 +31,15 @@ pub(crate) fn before_update(state: &mut State, address: &Address, observed: &Spe
                 save(state, address, observed.clone(), now);
             }
             begin_cutover(state, address, standing_ttl(standing), now);
+        }
+        (Spec::Listener(Listener { target_group: from, .. }), Spec::Listener(Listener { target_group: to, .. }))
+        | (
+            Spec::ListenerRule(ListenerRule { target_group: from, .. }),
+            Spec::ListenerRule(ListenerRule { target_group: to, .. }),
+        ) => {
+            if from.is_some() && from != to {
+                begin_cutover(state, address, Seconds::default(), now);
+            }
         }
         (Spec::PortClosure(standing), Spec::PortClosure(wanted)) => {
             let mut closure = match state.saved.get(address) {
@@ -76,6 +83,13 @@ pub(crate) fn carried_by(state: &mut State, address: &Address, dns_change: Optio
         && dns_change.is_some()
     {
         cutover.dns_change = dns_change;
+    }
+}
+
+/// Remembers that a change took effect at once that visitors follow: a listener's, unlike one of DNS.
+pub(crate) fn took_effect(state: &mut State, address: &Address, now: Timestamp) {
+    if address.kind() != Kind::AliasRecord {
+        in_sync(state, address, now);
     }
 }
 
@@ -128,7 +142,7 @@ fn begin_cutover(state: &mut State, address: &Address, old_ttl: Seconds, now: Ti
 
 fn standing_ttl(standing: &AliasRecord) -> Seconds {
     let ttls = standing.records.values().map(|data| match data.alias {
-        Some(_) => ALIAS_TTL,
+        Some(_) => defaults::ALIAS_TTL,
         None => Seconds::new(data.ttl.unwrap_or_default()),
     });
     ttls.max().unwrap_or_default()

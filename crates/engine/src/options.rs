@@ -16,6 +16,8 @@ pub struct Options {
     /// How long the run waits at most for resolvers to forget; if it takes longer the run ends and says when to come
     /// back.
     pub drain_wait: Seconds,
+    /// How long AWS may take to let go of what is deleted.
+    pub release: Seconds,
     /// Whose AWS the plan was made for.
     pub identity: Identity,
 }

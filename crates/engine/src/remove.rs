@@ -26,7 +26,7 @@ impl<E: Environment> Run<'_, E> {
     }
 
     /// Deletes an object that the state knows as the stack's. AWS counts things as in use for a while after their last
-    /// user is gone (`aws-facts.md` 1.6, 2.1); what takes longer than patience is left for the next run.
+    /// user is gone (`aws-facts.md` 1.6, 2.1, 3); what takes longer than `release` is left for the next run.
     async fn delete(&self, step: &Step, id: &str, observed: &Spec) -> Flow<Ending> {
         let address = &step.address;
         let ours = self.journal.read(|state| {
@@ -40,7 +40,7 @@ impl<E: Environment> Run<'_, E> {
             return Err(Break::Failed(StepError::NotOurs { id: id.to_owned() }));
         }
         self.begin(address, Operation::Delete, None, |_| {}).await?;
-        let mut patience = self.patience();
+        let mut patience = self.until(self.options.release.duration());
         loop {
             tracing::debug!(%address, id, "delete");
             let error = match self.environment.cloud().delete(address, id, observed).await {
@@ -78,5 +78,8 @@ fn drop_id(state: &mut State, step: &Step, id: &str) {
         .retain(|retired| retired.id != id || retired.address != step.address);
     if state.id(&step.address) == Some(id) {
         state.resources.remove(&step.address);
+        // What is no longer the stack's has no way back and no visitors under way.
+        state.saved.remove(&step.address);
+        state.cutovers.remove(&step.address);
     }
 }

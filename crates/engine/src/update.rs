@@ -54,6 +54,7 @@ impl<E: Environment> Run<'_, E> {
             });
             entry.id.clone_from(&id);
             memory::carried_by(state, address, dns_change);
+            memory::took_effect(state, address, now);
         })
         .await?;
         let like = match desired {

@@ -126,7 +126,7 @@ impl<E: Environment> Run<'_, E> {
 
     async fn ask(&self, request: &SiteRequest) -> Result<Seen, StepError> {
         let (name, outputs) = match &request.through {
-            Through::Name | Through::NameNotAt(_) => (None, None),
+            Through::Name | Through::NameNotAt(_) | Through::Instance { .. } => (None, None),
             Through::LoadBalancer(address) => {
                 let recorded = self.journal.read(|state| {
                     let outputs = &state.resources.get(address)?.outputs;

@@ -1,7 +1,10 @@
 //! One file per command, and what they share.
 
 mod apply;
+mod carry_out;
+mod destroy;
 mod plan;
+mod rollback;
 mod session;
 mod validate;
 
@@ -26,6 +29,8 @@ pub(crate) async fn run(
     match command {
         Command::Plan(args) => plan::run(args, common, shell, stop).await,
         Command::Apply(args) => apply::run(args, common, shell, stop).await,
+        Command::Rollback(args) => rollback::run(args, common, shell, stop).await,
+        Command::Destroy(args) => destroy::run(args, common, shell, stop).await,
         Command::Validate => validate::run(common),
     }
 }

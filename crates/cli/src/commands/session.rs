@@ -5,10 +5,10 @@ use std::{io, path::Path};
 use jiff::Timestamp;
 use reconcile_aws::{Aws, Options};
 use reconcile_core::{
-    config::Config,
+    config::{Config, SiteName},
     observed::Identity,
     plan::{Plan, Stage},
-    planner,
+    planner::{self, DestroyOptions},
     state::State,
 };
 use reconcile_engine::{Cloud, StopSignal};
@@ -81,7 +81,54 @@ pub(super) fn visitor(common: &CommonArgs) -> Result<SiteVisitor, CommandError> 
     Ok(SiteVisitor::new(Network::new(&common.network.options())?))
 }
 
+/// What a plan is made for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// What the configuration asks for.
+    Apply,
+    /// The way back, of all sites or of one.
+    Rollback(Option<SiteName>),
+    /// Nothing of the stack.
+    Destroy(DestroyOptions),
+}
+
+/// The site of that name.
+///
+/// # Errors
+/// If the configuration has none.
+pub(super) fn site(config: &Config, name: &str) -> Result<SiteName, CommandError> {
+    config
+        .sites
+        .keys()
+        .find(|site| site.as_str() == name)
+        .cloned()
+        .ok_or_else(|| {
+            let names: Vec<&str> = config.sites.keys().map(SiteName::as_str).collect();
+            Failure::new(format!("the configuration has no site `{name}`"))
+                .hint(format!("it has {}", names.join(", ")))
+                .into()
+        })
+}
+
 impl Session {
+    /// Looks at AWS and makes the plan for a goal, in whole.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub(super) async fn open_for(
+        goal: Goal,
+        config: Config,
+        state: State,
+        visitor: &SiteVisitor,
+        stop: &StopSignal,
+    ) -> Result<Self, CommandError> {
+        let whole = PlanArgs::default();
+        tokio::select! {
+            session = Self::look(goal, config, state, &whole, visitor) => session,
+            () = stop.raised() => Err(interrupted()),
+        }
+    }
+
     /// Looks at AWS and makes the plan.
     ///
     /// # Errors
@@ -94,12 +141,18 @@ impl Session {
         stop: &StopSignal,
     ) -> Result<Self, CommandError> {
         tokio::select! {
-            session = Self::look(config, state, args, visitor) => session,
+            session = Self::look(Goal::Apply, config, state, args, visitor) => session,
             () = stop.raised() => Err(interrupted()),
         }
     }
 
-    async fn look(config: Config, state: State, args: &PlanArgs, visitor: &SiteVisitor) -> Result<Self, CommandError> {
+    async fn look(
+        goal: Goal,
+        config: Config,
+        state: State,
+        args: &PlanArgs,
+        visitor: &SiteVisitor,
+    ) -> Result<Self, CommandError> {
         let options = Options {
             region: config.region.clone(),
             profile: config.profile.clone(),
@@ -108,7 +161,12 @@ impl Session {
         let query = planner::query(&config, &state);
         let observed = aws.observe(&query).await?;
         state.check(&config.name, &observed.identity)?;
-        let mut plan = planner::plan(&config, &observed, &state, Timestamp::now())?;
+        let now = Timestamp::now();
+        let mut plan = match goal {
+            Goal::Apply => planner::plan(&config, &observed, &state, now)?,
+            Goal::Rollback(only) => planner::rollback(&config, &observed, &state, only.as_ref())?,
+            Goal::Destroy(options) => planner::destroy(&config, &observed, &state, options, now)?,
+        };
         let health = planner::health_probes(&config, &observed, &plan);
         let delegation = planner::delegation_probes(&config, &observed, &plan);
         let asked = tokio::join!(

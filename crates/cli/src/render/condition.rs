@@ -3,6 +3,7 @@
 use reconcile_core::{
     config::{Protocol, RequestProof},
     plan::{Condition, SiteRequest, Through},
+    resource::Kind,
     value::DomainName,
 };
 
@@ -18,6 +19,9 @@ pub(super) fn until(condition: &Condition) -> String {
         Condition::TargetHealthy { .. } => "it is healthy".to_owned(),
         Condition::SiteAnswers { request, proof } => site_answers(request, *proof),
         Condition::RecordInSync { .. } => "the change has reached all of Route 53's servers".to_owned(),
+        Condition::Drained { record, margin, .. } if record.kind() != Kind::AliasRecord => {
+            format!("{margin} have passed since visitors were sent to the new target group")
+        }
         Condition::Drained { old_ttl, margin, .. } if margin.duration().is_zero() => {
             format!("the old TTL ({old_ttl}) has passed since the change")
         }
@@ -36,6 +40,9 @@ pub(super) fn task(condition: &Condition) -> String {
         Condition::TargetHealthy { target } => format!("wait until {target} is healthy"),
         Condition::SiteAnswers { request, .. } => format!("ask {}{}", url(request), way(request)),
         Condition::RecordInSync { record } => format!("wait until all of Route 53's servers know {record}"),
+        Condition::Drained { record, .. } if record.kind() != Kind::AliasRecord => {
+            format!("wait until requests by the old way of {record} have ended")
+        }
         Condition::Drained { record, .. } => format!("wait until the old answer of {record} is forgotten"),
     }
 }
@@ -69,6 +76,13 @@ fn way(request: &SiteRequest) -> String {
     match &request.through {
         Through::LoadBalancer(address) => format!(" through {address}"),
         Through::Name => String::new(),
+        Through::Instance {
+            address,
+            trusted: false,
+        } => format!(" at the instance ({address})"),
+        Through::Instance { address, trusted: true } => {
+            format!(" at the instance ({address}) with a certificate that browsers trust")
+        }
         Through::NameNotAt(addresses) if addresses.is_empty() => String::new(),
         Through::NameNotAt(addresses) => {
             let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use reconcile_core::{
     config::StackName,
     observed::Identity,
-    plan::{Action, Condition, Consequence, Finding, Plan, Severity, Stage, Step},
+    plan::{Action, Condition, Consequence, Finding, Plan, Purpose, Severity, Stage, Step},
+    resource::Kind,
     state::State,
 };
 
@@ -64,7 +65,7 @@ pub(crate) fn plan(plan: &Plan, header: &Header<'_>, paint: Paint) -> String {
         lines.push(format!(
             "{} {}",
             paint.bold(&format!("{stage}:")),
-            format_args!("{}; {noticed}", purpose(stage, &steps))
+            format_args!("{}; {noticed}", purpose(plan.purpose, stage, &steps))
         ));
         for step in steps {
             lines.extend(step::lines(step, header.drained_at(plan, step), header.now, paint));
@@ -139,17 +140,25 @@ fn findings(findings: &[Finding], paint: Paint) -> Vec<String> {
 }
 
 /// What a stage does.
-fn purpose(stage: Stage, steps: &[&Step]) -> &'static str {
+fn purpose(purpose: Purpose, stage: Stage, steps: &[&Step]) -> &'static str {
     let only_waits = steps.iter().all(|step| matches!(step.action, Action::Wait { .. }));
-    match stage {
-        Stage::Cutover if only_waits => "the names have been moved to the load balancer",
-        Stage::Prepare => "builds the new path beside the old one",
-        Stage::Prove => "proves the new path before anybody is sent there",
-        Stage::Cutover => "moves the names to the load balancer",
-        Stage::Drain => "waits until the old address is forgotten",
-        Stage::Lockdown => "closes the instance to all but the load balancer",
-        Stage::Verify => "asks the site from outside, as its visitors do",
-        Stage::Cleanup => "deletes what is no longer needed",
+    let moves_names = steps.iter().any(|step| step.address.kind() == Kind::AliasRecord);
+    match (purpose, stage) {
+        (Purpose::Rollback | Purpose::Destroy, Stage::Prepare) => "opens the instance to visitors as it was",
+        (Purpose::Rollback | Purpose::Destroy, Stage::Prove) => "asks the instance before visitors are led there",
+        (Purpose::Rollback | Purpose::Destroy, Stage::Cutover) => "leads the names back to where they led before",
+        (Purpose::Rollback | Purpose::Destroy, Stage::Drain) => "waits until the load balancer is forgotten",
+        (Purpose::Destroy, Stage::Cleanup) => "deletes what the stack made",
+        (_, Stage::Cutover) if only_waits => "the names have been moved to the load balancer",
+        (_, Stage::Cutover) if !moves_names => "sends visitors to what was built and proven",
+        (_, Stage::Prepare) => "builds the new path beside the old one",
+        (_, Stage::Prove) => "proves the new path before anybody is sent there",
+        (_, Stage::Cutover) => "moves the names to the load balancer",
+        (_, Stage::Drain) if !moves_names => "waits until requests by the old way have ended",
+        (_, Stage::Drain) => "waits until the old address is forgotten",
+        (_, Stage::Lockdown) => "closes the instance to all but the load balancer",
+        (_, Stage::Verify) => "asks the site from outside, as its visitors do",
+        (_, Stage::Cleanup) => "deletes what is no longer needed",
     }
 }
 

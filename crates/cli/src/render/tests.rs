@@ -6,8 +6,8 @@ use reconcile_core::{
     diff,
     observed::Identity,
     plan::{
-        Action, Condition, Consequence, DirectPath, FORMAT_VERSION, Finding, Plan, Severity, SiteRequest, Stage, Step,
-        StepId, Through,
+        Action, Condition, Consequence, DirectPath, FORMAT_VERSION, Finding, Plan, Purpose, Severity, SiteRequest,
+        Stage, Step, StepId, Through,
     },
     resource::{Address, Kind, Ref, Spec},
     state::{Cutover, State},
@@ -21,6 +21,7 @@ use crate::output::Paint;
 /// A plan of these steps.
 pub(crate) fn plan_of(steps: Vec<Step>) -> Plan {
     Plan {
+        purpose: Purpose::Apply,
         format_version: FORMAT_VERSION,
         stack: serde_json::from_value(json!("www-example-com")).unwrap(),
         steps,
@@ -151,6 +152,7 @@ fn the_whole_way_from_the_instance_to_the_load_balancer() {
         protocol: Protocol::Https,
         port: 443,
         path: "/".to_owned(),
+        headers: [].into(),
         as_answered_by: Some(DirectPath {
             instance: "i-0123456789abcdef0".parse().unwrap(),
             address: "203.0.113.10".parse().unwrap(),

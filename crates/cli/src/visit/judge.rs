@@ -88,6 +88,14 @@ pub(super) fn failure(error: &ProbeError) -> Progress {
     }
 }
 
+/// What an instance means that browsers do not get an answer from: waiting does not mend its certificate.
+pub(super) fn not_trusted(said: String) -> Progress {
+    Progress::Never {
+        reason: said,
+        remedy: "renew the certificate on the instance: it is not renewed by this tool".to_owned(),
+    }
+}
+
 /// What a name means that leads to the instance although its record has been changed.
 pub(super) fn not_moved(address: IpAddr) -> Progress {
     Progress::NotYet(format!(

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use http::{HeaderName, HeaderValue};
 use reconcile_core::{
     config::Protocol,
     plan::{DirectPath, Progress, SiteRequest, Through},
@@ -108,6 +109,14 @@ impl Visitor for SiteVisitor {
                 return Progress::NotYet("the load balancer has no DNS name yet".to_owned());
             }
             (Through::Name | Through::NameNotAt(_), _) => site_request(request),
+            (Through::Instance { address, trusted }, _) => {
+                let ask = site_request(request).via(address.to_string());
+                if *trusted {
+                    ask
+                } else {
+                    ask.trusting(TrustPolicy::AnyCertificate)
+                }
+            }
         };
         let today = match &request.as_answered_by {
             Some(direct) => self.today(request, direct).await,
@@ -115,10 +124,13 @@ impl Visitor for SiteVisitor {
         };
         let not_at = match &request.through {
             Through::NameNotAt(addresses) => addresses.clone(),
-            Through::LoadBalancer(_) | Through::Name => BTreeSet::new(),
+            Through::LoadBalancer(_) | Through::Name | Through::Instance { .. } => BTreeSet::new(),
         };
         let answers = match self.answers(&ask, &not_at).await {
             Ok(answers) => answers,
+            Err(Progress::NotYet(said)) if matches!(request.through, Through::Instance { trusted: true, .. }) => {
+                return judge::not_trusted(said);
+            }
             Err(progress) => return progress,
         };
         for answer in &answers {
@@ -142,10 +154,16 @@ fn scheme(protocol: Protocol) -> Scheme {
 }
 
 fn site_request(request: &SiteRequest) -> Request {
-    Request::new(scheme(request.protocol), request.name.as_str())
+    let ask = Request::new(scheme(request.protocol), request.name.as_str())
         .port(request.port)
         .path(request.path.clone())
-        .within(TIMEOUT)
+        .within(TIMEOUT);
+    request.headers.iter().fold(ask, |ask, (name, value)| {
+        match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+            (Ok(name), Ok(value)) => ask.header(name, value),
+            _ => ask,
+        }
+    })
 }
 
 /// The same request as the load balancer would send it to the instance, whatever certificate that has.

@@ -77,6 +77,7 @@ fn request(compared: bool) -> SiteRequest {
         protocol: Protocol::Http,
         port: 80,
         path: "/".to_owned(),
+        headers: [].into(),
         as_answered_by: compared.then(|| DirectPath {
             instance: "i-0a".parse().unwrap(),
             address: "203.0.113.10".parse().unwrap(),

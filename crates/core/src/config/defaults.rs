@@ -35,6 +35,8 @@ pub const TARGET_DEADLINE: Seconds = Seconds::new(10 * 60);
 pub const REQUEST_DEADLINE: Seconds = Seconds::new(2 * 60);
 /// How long a DNS change may take to reach all of Route 53's servers; normally under a minute (`aws-facts.md` 5.4).
 pub const DNS_DEADLINE: Seconds = Seconds::new(10 * 60);
+/// How long resolvers keep the answer of an alias to a load balancer (`aws-facts.md` 5.4).
+pub const ALIAS_TTL: Seconds = Seconds::new(60);
 /// How long AWS may take to let go of what is deleted: interfaces of a load balancer outlive it for minutes
 /// (`aws-facts.md` 3).
 pub const RELEASE_DEADLINE: Seconds = Seconds::new(10 * 60);

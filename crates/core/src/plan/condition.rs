@@ -1,6 +1,9 @@
 //! What a plan waits for, and how it is judged.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +78,9 @@ pub struct SiteRequest {
     pub port: u16,
     /// The path.
     pub path: String,
+    /// Headers beside the usual ones.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
     /// The instance whose direct answer the answer is compared with, where it has a public address:
     /// address, port and protocol.
     pub as_answered_by: Option<DirectPath>,
@@ -101,6 +107,13 @@ pub enum Through {
     LoadBalancer(Address),
     /// By the site's own name.
     Name,
+    /// At this address of an instance, as before the load balancer was there; whether its certificate has to be valid.
+    Instance {
+        /// The address.
+        address: IpAddr,
+        /// Whether the certificate has to be one that browsers trust.
+        trusted: bool,
+    },
     /// By the site's own name, which has to lead elsewhere than to these addresses: those of instances that are about to
     /// be closed.
     NameNotAt(BTreeSet<IpAddr>),

@@ -24,6 +24,9 @@ pub const FORMAT_VERSION: u32 = 1;
 pub struct Plan {
     /// Version of the form.
     pub format_version: u32,
+    /// What it is for.
+    #[serde(default)]
+    pub purpose: Purpose,
     /// The stack.
     pub stack: StackName,
     /// The steps in the order of their stages; within a stage by `after`.
@@ -32,6 +35,19 @@ pub struct Plan {
     pub unchanged: Vec<Address>,
     /// What the user should know and the plan does not change.
     pub findings: Vec<Finding>,
+}
+
+/// What a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// What is wanted is brought about.
+    #[default]
+    Apply,
+    /// Visitors are led back to the instances.
+    Rollback,
+    /// The stack is taken away.
+    Destroy,
 }
 
 /// One step.

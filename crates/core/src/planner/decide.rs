@@ -6,14 +6,16 @@ use jiff::Timestamp;
 
 use super::{
     Refusal, Refused,
-    desired::{Desired, closed, closure_address, record_address},
+    addresses::{closure_address, load_balancer_address},
+    adopt::adoptions,
+    desired::{Desired, closed},
     foundation::is_shared,
-    matching, names,
+    keep::Standing,
+    live, matching, names,
 };
 use crate::{
     config::{CertificateSource, Config, defaults},
     diff::{self, Change},
-    naming,
     observed::{Actual, Observed, Status},
     resource::{Address, Kind, Output, Outputs, PortClosure, Ref, Rule, Spec},
     state::State,
@@ -36,6 +38,8 @@ pub(super) struct Item {
     pub(super) changes: Vec<Change>,
     /// Why.
     pub(super) reason: String,
+    /// Whether it is deleted by the plan that makes it.
+    pub(super) temporary: bool,
 }
 
 /// What happens to a resource.
@@ -47,7 +51,6 @@ pub(super) enum Decision {
     Record,
     Unchanged,
     Delete,
-    Forget,
 }
 
 /// What happens to every resource.
@@ -61,6 +64,10 @@ pub(super) struct Decided {
 impl Decided {
     pub(super) fn get(&self, address: &Address) -> Option<&Item> {
         self.items.get(address)
+    }
+
+    pub(super) fn insert(&mut self, address: Address, item: Item) {
+        self.items.insert(address, item);
     }
 
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (&Address, &Item)> {
@@ -97,6 +104,13 @@ impl Decided {
             .iter()
             .find(|(_, item)| item.actual.as_ref().is_some_and(supplies))
             .map(|(address, _)| address)
+    }
+
+    /// Replaces every reference whose value is known and stays.
+    pub(super) fn resolve_all(&self, spec: &mut Spec) {
+        for reference in spec.references_mut() {
+            self.resolve(reference);
+        }
     }
 
     fn resolve(&self, reference: &mut Ref) {
@@ -136,28 +150,19 @@ pub(super) fn decide(
         forgotten: BTreeMap::new(),
     };
     let mut refusals = Vec::new();
+    let adoptions = adoptions(config, observed, state, desired.iter(), &mut refusals);
+    let standing = Standing::of(config, observed, state, desired.get(&load_balancer_address()));
     // In the order of addresses: a resource refers only to kinds above its own, whose fate is known by then.
     for (address, mut spec) in desired {
-        for reference in spec.references_mut() {
-            decided.resolve(reference);
+        decided.resolve_all(&mut spec);
+        let found = matching::find(config, observed, state, &address, &spec);
+        let adopted = found.is_none();
+        let actual = found.or_else(|| adoptions.object(observed, &address).cloned());
+        if let Some(actual) = &actual {
+            standing.keep(actual, &mut spec);
         }
-        let actual = matching::find(config, observed, state, &address, &spec);
-        if actual.is_none()
-            && let Some(stranger) = matching::stranger(observed, &spec)
-        {
-            refusals.push(Refusal::new(
-                address.to_string(),
-                format!(
-                    "`{}` has the name that this resource would get, and does not carry the stack's tags",
-                    stranger.id
-                ),
-                format!(
-                    "if it is this stack's, tag it with `{}` = `{}` and `{}` = `{address}`; else choose another `name`",
-                    naming::STACK_TAG,
-                    config.name,
-                    naming::RESOURCE_TAG
-                ),
-            ));
+        if let Some(refusal) = name_is_taken(observed, state, &address, actual.as_ref(), &spec) {
+            refusals.push(refusal);
             continue;
         }
         refuse_unknown_yet(state, &address, actual.as_ref(), now, &mut refusals);
@@ -166,6 +171,7 @@ pub(super) fn decide(
         {
             refusals.extend(names::irregular(observed, site_name, &wanted.zone, &wanted.name));
             if state.id(&address).is_none()
+                && !adoptions.has(&address)
                 && let Some(Actual {
                     spec: Spec::AliasRecord(standing),
                     ..
@@ -175,11 +181,15 @@ pub(super) fn decide(
                 refusals.extend(names::foreign(site_name, site, observed, standing));
             }
         }
-        let item = compare(state, &address, actual, spec);
+        let mut item = compare(state, &address, actual, spec);
+        if adopted && item.actual.is_some() && item.reason.is_empty() {
+            item.reason = "adopted as the configuration asks".to_owned();
+        }
         decided.items.insert(address, item);
     }
-    surplus(config, observed, state, &mut decided);
-    refuse_live_replacements(config, &decided, &mut refusals);
+    live::refuse_at_once(&decided, &mut refusals);
+    live::add_proof_rules(config, observed, state, &mut decided);
+    surplus(config, observed, state, &mut decided, &mut refusals);
     close_ports(config, observed, &mut decided);
     if refusals.is_empty() {
         Ok(decided)
@@ -188,6 +198,51 @@ pub(super) fn decide(
         refusals.dedup();
         Err(Refused { refusals })
     }
+}
+
+/// Why a resource cannot have its name: somebody else's object has it, or one of the stack's own that is on its way out.
+fn name_is_taken(
+    observed: &Observed,
+    state: &State,
+    address: &Address,
+    actual: Option<&Actual>,
+    desired: &Spec,
+) -> Option<Refusal> {
+    let bearer = matching::named_like(observed, desired)?;
+    if actual.is_some_and(|actual| actual.id == bearer.id) {
+        return None;
+    }
+    if state.retired.iter().any(|retired| retired.id == bearer.id) {
+        return Some(Refusal::new(
+            address.to_string(),
+            format!(
+                "`{}` has the name that this resource would get, and an earlier replacement is not done with it yet",
+                bearer.id
+            ),
+            "let that come to its end with the configuration that it was begun with, then make this change",
+        ));
+    }
+    let changes: Vec<String> = diff::changes(&bearer.spec, desired)
+        .into_iter()
+        .map(|change| change.path)
+        .collect();
+    Some(Refusal::new(
+        address.to_string(),
+        format!(
+            "`{}` has the name that this resource would get, and does not carry the stack's tags",
+            bearer.id
+        ),
+        format!(
+            "to take it over run `reconcile import {address} {id}`, or set `adopt = [\"{id}\"]`; that would change {}. \
+             Else choose another `name`",
+            if changes.is_empty() {
+                "nothing".to_owned()
+            } else {
+                changes.join(", ")
+            },
+            id = bearer.id
+        ),
+    ))
 }
 
 fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Spec) -> Item {
@@ -203,6 +258,7 @@ fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Sp
             desired: Some(desired),
             decision: Decision::Create,
             reason: reason.to_owned(),
+            temporary: false,
         };
     };
     let changes = diff::changes(&actual.spec, &desired);
@@ -240,6 +296,7 @@ fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Sp
         decision,
         changes,
         reason,
+        temporary: false,
     }
 }
 
@@ -270,56 +327,6 @@ fn refuse_unknown_yet(
     }
 }
 
-/// A load balancer, its group or a target group that visitors use cannot be replaced without their noticing.
-fn refuse_live_replacements(config: &Config, decided: &Decided, refusals: &mut Vec<Refusal>) {
-    let live = config.sites.values().flat_map(crate::config::Site::names).any(|name| {
-        decided
-            .get(&record_address(name))
-            .and_then(|item| item.actual.as_ref())
-            .is_some_and(|actual| {
-                matches!(&actual.spec, Spec::AliasRecord(record)
-                if record.records.values().any(|data| data.alias.is_some()))
-            })
-    });
-    if !live {
-        return;
-    }
-    let leaves_behind = |item: &Item| {
-        let left = item
-            .changes
-            .iter()
-            .find(|change| change.path == "target_group")
-            .and_then(|change| change.before.clone());
-        left.is_some_and(|left| {
-            decided.iter().any(|(other, item)| {
-                other.kind() == Kind::TargetGroup
-                    && item.decision == Decision::Delete
-                    && item.actual.as_ref().is_some_and(|actual| left == actual.id.as_str())
-            })
-        })
-    };
-    for (address, item) in decided.iter() {
-        let replaced = item.decision == Decision::Replace
-            && matches!(
-                address.kind(),
-                Kind::LoadBalancer | Kind::SecurityGroup | Kind::TargetGroup
-            );
-        let reason = if replaced {
-            item.reason.as_str()
-        } else if address.kind() == Kind::Listener && leaves_behind(item) {
-            "it would move to a new target group"
-        } else {
-            continue;
-        };
-        refusals.push(Refusal::new(
-            address.to_string(),
-            format!("{reason}, and visitors use it now"),
-            "this version does not replace a part that serves: take the change back, or point the site's record at the \
-             instance until the new part is in place",
-        ));
-    }
-}
-
 /// The web ports that are open to the world in the instances' own groups.
 fn close_ports(config: &Config, observed: &Observed, decided: &mut Decided) {
     if !config.lockdown.enabled {
@@ -336,8 +343,8 @@ fn close_ports(config: &Config, observed: &Observed, decided: &mut Decided) {
         }
         let actual = Spec::PortClosure(PortClosure {
             group: group.clone(),
+            descriptions: descriptions(observed, &group, &open),
             open,
-            descriptions: BTreeMap::new(),
         });
         let desired = closed(&group);
         let item = Item {
@@ -352,6 +359,7 @@ fn close_ports(config: &Config, observed: &Observed, decided: &mut Decided) {
             desired: Some(desired),
             decision: Decision::Update,
             reason: "visitors come through the load balancer".to_owned(),
+            temporary: false,
         };
         decided.items.insert(closure_address(&group), item);
     }
@@ -395,6 +403,22 @@ fn exact_world_rules(observed: &Observed, group: &SecurityGroupId, ports: &BTree
         .collect()
 }
 
+/// The descriptions of rules, to be remembered with them.
+pub(super) fn descriptions(
+    observed: &Observed,
+    group: &SecurityGroupId,
+    rules: &BTreeMap<String, Rule>,
+) -> BTreeMap<String, String> {
+    observed
+        .security_groups
+        .get(group)
+        .into_iter()
+        .flat_map(|facts| &facts.ingress)
+        .filter(|(id, _)| rules.contains_key(*id))
+        .filter_map(|(id, rule)| Some((id.clone(), rule.description.clone()?)))
+        .collect()
+}
+
 /// Whether the configuration names the certificate outright, so that it is not the stack's to delete.
 pub(super) fn names_certificate(config: &Config, id: &str) -> bool {
     config
@@ -404,38 +428,23 @@ pub(super) fn names_certificate(config: &Config, id: &str) -> bool {
 }
 
 /// What the state knows and the configuration no longer asks for.
-fn surplus(config: &Config, observed: &Observed, state: &State, decided: &mut Decided) {
+fn surplus(config: &Config, observed: &Observed, state: &State, decided: &mut Decided, refusals: &mut Vec<Refusal>) {
     for (address, entry) in &state.resources {
         if decided.items.contains_key(address) || address.kind() == Kind::PortClosure {
             continue;
         }
-        let rules = || {
-            observed
-                .security_groups
-                .iter()
-                .flat_map(|(group, facts)| facts.ingress.iter().map(move |(id, rule)| (group, id, rule)))
-        };
         let actual = match address.kind() {
-            // The record is shared with every certificate of the account for the name (`aws-facts.md` 1.3), and a name
-            // that visitors use is not taken away because a line left a file.
-            Kind::ValidationRecord | Kind::AliasRecord => None,
+            // Shared with every certificate of the account for the name (`aws-facts.md` 1.3).
+            Kind::ValidationRecord => None,
+            // A name that visitors use is not taken away because a line left a file.
+            Kind::AliasRecord => {
+                refusals.extend(names::still_used(config, observed, state, address));
+                None
+            }
             // Made by the stack and then named outright: it is the user's from now on.
             Kind::Certificate if names_certificate(config, &entry.id) => None,
-            Kind::InstanceIngress => rules()
-                .find(|(_, id, _)| **id == entry.id)
-                .map(|(group, id, rule)| Actual {
-                    id: id.clone(),
-                    spec: Spec::InstanceIngress(crate::resource::InstanceIngress {
-                        group: group.clone(),
-                        port: rule.rule.exact_tcp_port().unwrap_or_default(),
-                        source: Ref::Known(rule.rule.peer.to_string()),
-                        tags: rule.tags.clone(),
-                    }),
-                    outputs: Outputs::new(),
-                    status: Status::Exists,
-                    tags: rule.tags.clone(),
-                }),
-            _ => observed.by_id(&entry.id).cloned(),
+            Kind::InstanceIngress => matching::rule_by_id(observed, &entry.id),
+            kind => observed.object(kind, &entry.id).cloned(),
         };
         match actual {
             Some(actual) => {
@@ -445,6 +454,7 @@ fn surplus(config: &Config, observed: &Observed, state: &State, decided: &mut De
                     desired: None,
                     decision: Decision::Delete,
                     reason: "the configuration no longer asks for it".to_owned(),
+                    temporary: false,
                 };
                 decided.items.insert(address.clone(), item);
             }

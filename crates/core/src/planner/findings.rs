@@ -3,18 +3,20 @@
 use std::collections::BTreeSet;
 
 use super::{
-    decide::{Decided, Decision, groups, names_certificate},
-    desired::{listener_address, record_address, target_address},
+    addresses::{certificate_address, listener_address, load_balancer_address, record_address, target_address},
+    decide::{Decided, Decision, groups},
+    desired::listeners::hsts_waits,
+    foreign,
     foundation::{Foundation, is_shared},
-    names,
+    live, names,
     waits::{moves_visitors, standing_ttl},
 };
 use crate::{
-    config::{Config, HttpMode, IpAddressType, Scheme, defaults},
+    config::{Config, HttpMode, IpAddressType, Scheme, Site, defaults},
     explain, naming,
     observed::{Observed, Status},
     plan::{Finding, Severity},
-    resource::{Kind, Spec},
+    resource::Spec,
     state::State,
     value::DomainName,
 };
@@ -41,23 +43,13 @@ pub(super) fn findings(
     plain_http(config, observed, decided, &mut findings);
     dns(config, observed, foundation, decided, &mut findings);
     health(config, decided, &mut findings);
-    strangers(observed, decided, &mut findings);
-    for address in decided
-        .forgotten
-        .keys()
-        .filter(|address| address.kind() == Kind::AliasRecord)
-    {
-        findings.warn(
-            &address.to_string(),
-            "the name left the configuration; its record stays and leads to the load balancer, whose certificate does not \
-             have the name any more",
-            "point the record elsewhere or delete it first, or take the name back into `aliases`",
-        );
-    }
+    foreign::targets(observed, decided, &mut findings);
+    foreign::listener_rules(config, observed, decided, &mut findings);
+    choices(config, observed, state, decided, &mut findings);
     released(observed, state, decided, &mut findings);
-    orphans(config, observed, state, decided, &mut findings);
+    foreign::orphans(config, observed, state, decided, &mut findings);
     if decided
-        .get(&super::desired::load_balancer_address())
+        .get(&load_balancer_address())
         .is_some_and(|item| item.decision == Decision::Create)
     {
         findings.note(
@@ -102,7 +94,7 @@ pub(super) fn findings(
     findings.list.into_iter().collect()
 }
 
-struct Findings {
+pub(super) struct Findings {
     list: BTreeSet<Finding>,
 }
 
@@ -116,13 +108,89 @@ impl Findings {
         });
     }
 
-    fn warn(&mut self, subject: &str, message: &str, remedy: &str) {
+    pub(super) fn warn(&mut self, subject: &str, message: &str, remedy: &str) {
         self.add(Severity::Warning, subject, message, remedy);
     }
 
-    fn note(&mut self, subject: &str, message: &str, remedy: &str) {
+    pub(super) fn note(&mut self, subject: &str, message: &str, remedy: &str) {
         self.add(Severity::Note, subject, message, remedy);
     }
+}
+
+/// What the user may want to choose otherwise.
+fn choices(config: &Config, observed: &Observed, state: &State, decided: &Decided, findings: &mut Findings) {
+    let load_balancer = load_balancer_address();
+    if config.load_balancer.web_acl.is_none()
+        && decided
+            .get(&load_balancer)
+            .is_some_and(|item| item.decision == Decision::Replace)
+    {
+        findings.warn(
+            &load_balancer.to_string(),
+            "the load balancer is replaced: a web ACL or Shield protection that others gave the old one does not come along",
+            "set `load_balancer.web_acl` to have the web ACL in place before visitors move, and protect the new one",
+        );
+    }
+    if hsts_waits(config, observed, state) {
+        findings.note(
+            "load_balancer.hsts",
+            "browsers that have seen the header cannot be sent back to plain HTTP, so it waits until visitors have moved",
+            "run again after the cutover: the next plan sets it",
+        );
+    }
+    for (address, item) in decided.iter() {
+        let answers_itself =
+            matches!(&item.desired, Some(Spec::Listener(listener)) if listener.fixed_response.is_some());
+        if answers_itself && live::is_move(item) {
+            findings.note(
+                &address.to_string(),
+                "with a second site the load balancer tells sites apart by their names: requests for any other name, which \
+                 the first site has answered so far, get 404",
+                "add names that visitors use to the site's `aliases`",
+            );
+        }
+    }
+    for (name, site) in &config.sites {
+        let address = certificate_address(name);
+        if decided
+            .get(&address)
+            .is_some_and(|item| item.decision == Decision::Create)
+            && let Some(covering) = covering(site, observed)
+        {
+            findings.note(
+                &address.to_string(),
+                &format!("`{covering}` is issued, renews by itself and covers the site's names"),
+                &format!("set `certificate = \"{covering}\"` in the site to use it in place of a new one"),
+            );
+        }
+    }
+}
+
+/// An issued certificate that is good for all names of a site (`aws-facts.md` 1.2).
+fn covering<'a>(site: &Site, observed: &'a Observed) -> Option<&'a str> {
+    observed
+        .found
+        .iter()
+        .find(|actual| {
+            let (
+                Spec::Certificate(certificate),
+                Status::Certificate {
+                    state,
+                    certificate_type,
+                    ..
+                },
+            ) = (&actual.spec, &actual.status)
+            else {
+                return false;
+            };
+            state == "ISSUED"
+                && certificate_type == "AMAZON_ISSUED"
+                && !actual.tags.contains_key(naming::STACK_TAG)
+                && site
+                    .names()
+                    .all(|name| certificate.names.iter().any(|held| held.covers(name)))
+        })
+        .map(|actual| actual.id.as_str())
 }
 
 /// Visitors who come by plain HTTP today and would find nothing after the move.
@@ -324,28 +392,6 @@ fn health(config: &Config, decided: &Decided, findings: &mut Findings) {
     }
 }
 
-/// Targets in the stack's groups that it did not register: they get requests too.
-fn strangers(observed: &Observed, decided: &Decided, findings: &mut Findings) {
-    let items = || decided.iter().filter_map(|(_, item)| item.actual.as_ref());
-    for actual in &observed.found {
-        if let (Spec::Target(target), Status::Target { state, .. }) = (&actual.spec, &actual.status)
-            && state != "draining"
-            && items().all(|used| used.id != actual.id)
-            && let Ok(group) = target.target_group.known()
-            && items().any(|used| used.id == group)
-        {
-            findings.warn(
-                group,
-                &format!(
-                    "`{}` is registered on port {} beside what the configuration asks for",
-                    target.instance, target.port
-                ),
-                "it gets requests too: deregister it, or add the instance to `instances`",
-            );
-        }
-    }
-}
-
 /// What uses a certificate beside the stack's load balancers, as far as ACM tells: AWS does not delete it before that ends,
 /// and only somebody else can end it (`aws-facts.md` 1.6).
 pub(super) fn other_users<'a>(
@@ -354,9 +400,6 @@ pub(super) fn other_users<'a>(
     decided: &'a Decided,
     id: &str,
 ) -> Vec<&'a str> {
-    let Some(Status::Certificate { in_use_by, .. }) = observed.by_id(id).map(|actual| &actual.status) else {
-        return Vec::new();
-    };
     let retired = state.retired.iter().map(|retired| retired.id.as_str());
     let ours: BTreeSet<&str> = decided
         .iter()
@@ -364,6 +407,14 @@ pub(super) fn other_users<'a>(
         .map(|actual| actual.id.as_str())
         .chain(retired)
         .collect();
+    users_beside(observed, &ours, id)
+}
+
+/// What uses a certificate beside `ours`.
+pub(super) fn users_beside<'a>(observed: &'a Observed, ours: &BTreeSet<&str>, id: &str) -> Vec<&'a str> {
+    let Some(Status::Certificate { in_use_by, .. }) = observed.by_id(id).map(|actual| &actual.status) else {
+        return Vec::new();
+    };
     in_use_by
         .iter()
         .map(String::as_str)
@@ -387,36 +438,6 @@ fn released(observed: &Observed, state: &State, decided: &Decided, findings: &mu
                     users.join(", ")
                 ),
                 "give what uses it another certificate: the next run deletes this one then",
-            );
-        }
-    }
-}
-
-/// Objects with the stack's tags that are neither in use by it nor known to be on their way out.
-fn orphans(config: &Config, observed: &Observed, state: &State, decided: &Decided, findings: &mut Findings) {
-    let used: BTreeSet<&str> = decided
-        .iter()
-        .filter_map(|(_, item)| item.actual.as_ref())
-        .map(|actual| actual.id.as_str())
-        .chain(state.retired.iter().map(|retired| retired.id.as_str()))
-        .collect();
-    for actual in &observed.found {
-        let is_tagged = actual
-            .tags
-            .get(naming::STACK_TAG)
-            .is_some_and(|stack| stack == config.name.as_str());
-        if is_tagged
-            && !names_certificate(config, &actual.id)
-            && actual.spec.kind() != Kind::Target
-            && !used.contains(actual.id.as_str())
-        {
-            findings.warn(
-                &actual.id,
-                &format!(
-                    "this {} carries the stack's tags and the stack does not use it",
-                    actual.spec.kind()
-                ),
-                "delete it if nothing else needs it: it may cost money",
             );
         }
     }

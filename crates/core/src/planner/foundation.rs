@@ -20,6 +20,9 @@ const FALLBACK_POLICIES: [&str; 3] = [
     "ELBSecurityPolicy-TLS-1-2-2017-01",
 ];
 
+/// The most sites: a listener has a default certificate and 25 more (`aws-facts.md` 3, quotas).
+const MAX_SITES: usize = 26;
+
 /// The choices.
 #[derive(Debug)]
 pub(super) struct Foundation {
@@ -38,13 +41,7 @@ pub(super) struct Foundation {
 /// Chooses, or refuses with every reason at once.
 pub(super) fn choose(config: &Config, observed: &Observed, state: &State) -> Result<Foundation, Refused> {
     let mut refusals = Vec::new();
-    if config.sites.len() > 1 {
-        refusals.push(Refusal::new(
-            config.name.as_str(),
-            format!("the configuration has {} sites", config.sites.len()),
-            "this version plans one site per stack: give each site a file of its own, with a `name` of its own",
-        ));
-    }
+    refuse_too_many(config, &mut refusals);
     let instances = running_instances(config, observed, &mut refusals);
     let vpc = one_vpc(&instances, &mut refusals);
     let subnets = vpc
@@ -72,6 +69,18 @@ pub(super) fn choose(config: &Config, observed: &Observed, state: &State) -> Res
             refusals.dedup();
             Err(Refused { refusals })
         }
+    }
+}
+
+/// What one load balancer cannot carry (`aws-facts.md` 3, quotas).
+fn refuse_too_many(config: &Config, refusals: &mut Vec<Refusal>) {
+    let sites = config.sites.len();
+    if sites > MAX_SITES {
+        refusals.push(Refusal::new(
+            config.name.as_str(),
+            format!("the configuration has {sites} sites; a load balancer takes {MAX_SITES} certificates"),
+            "make a second stack for some of them, with a `name` of its own",
+        ));
     }
 }
 
@@ -311,7 +320,7 @@ fn ingress_group(
         .filter(|site| site.instances.contains(id))
         .flat_map(super::desired::backend_ports)
         .collect();
-    let load_balancer_group = state.id(&super::desired::security_group_address());
+    let load_balancer_group = state.id(&super::addresses::security_group_address());
     instance
         .security_groups
         .iter()

@@ -12,7 +12,7 @@ use crate::{
     resource::Address,
 };
 
-use super::desired::target_address;
+use super::addresses::target_address;
 
 /// A request like the load balancer's health check, to an instance that is not behind it yet.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -61,8 +61,8 @@ fn by_content<'a>(observed: &'a Observed, state: &State, address: &Address, desi
         .or_else(|| of_kind().find(|actual| state.id(address) == Some(actual.id.as_str())))
 }
 
-/// An object of the stack's kind and name that does not carry its tags: somebody else's.
-pub(super) fn stranger<'a>(observed: &'a Observed, desired: &Spec) -> Option<&'a Actual> {
+/// An object of the kind and name that is wanted, whosever it is.
+pub(super) fn named_like<'a>(observed: &'a Observed, desired: &Spec) -> Option<&'a Actual> {
     let name = name_of(desired)?;
     observed
         .found
@@ -178,12 +178,37 @@ fn ingress(
         found.group == wanted.group && found.port == wanted.port && found.source == wanted.source
     };
     candidates()
-        .find(|(id, ..)| recorded == Some(id.as_str()))
-        .or_else(|| candidates().find(|(_, rule, _)| naming::is_owned(&rule.tags, &config.name, address)))
-        .or_else(|| candidates().find(|(_, _, found)| same(found)))
+        .find(|(_, _, found)| same(found))
+        .or_else(|| candidates().find(|(id, ..)| recorded == Some(id.as_str())))
+        .or_else(|| {
+            candidates().find(|(id, rule, _)| {
+                let retired = state.retired.iter().any(|retired| retired.id == **id);
+                !retired && naming::is_owned(&rule.tags, &config.name, address)
+            })
+        })
         .map(|(id, rule, found)| Actual {
             id: id.clone(),
             spec: Spec::InstanceIngress(found),
+            outputs: Outputs::new(),
+            status: Status::Exists,
+            tags: rule.tags.clone(),
+        })
+}
+
+/// The rule of an instance's group with this id.
+pub(super) fn rule_by_id(observed: &Observed, id: &str) -> Option<Actual> {
+    observed
+        .security_groups
+        .iter()
+        .find_map(|(group, facts)| Some((group, facts.ingress.get(id)?)))
+        .map(|(group, rule)| Actual {
+            id: id.to_owned(),
+            spec: Spec::InstanceIngress(InstanceIngress {
+                group: group.clone(),
+                port: rule.rule.exact_tcp_port().unwrap_or_default(),
+                source: Ref::Known(rule.rule.peer.to_string()),
+                tags: rule.tags.clone(),
+            }),
             outputs: Outputs::new(),
             status: Status::Exists,
             tags: rule.tags.clone(),

@@ -4,33 +4,46 @@
 //! (`desired`), find each resource among the observed objects (`matching`), decide what happens to it (`decide`), put
 //! that in order with the waits between (`sequence`), and tell what the user should know (`findings`).
 
+mod addresses;
+mod adopt;
+mod clean_up;
 mod decide;
 mod delegation;
 mod desired;
+mod destroy;
 mod findings;
+mod foreign;
 mod foundation;
 mod health;
+mod keep;
+mod live;
 mod matching;
 mod names;
+mod rollback;
 mod sequence;
+mod shrinking;
 #[cfg(test)]
 mod tests;
 mod waits;
+mod way_back;
 
 use std::{collections::BTreeSet, fmt};
 
 pub use delegation::{DelegationProbe, delegation_probes};
+pub use destroy::{DestroyOptions, destroy};
 pub use health::{HealthProbe, health_probes};
 use jiff::Timestamp;
+pub use rollback::rollback;
 use thiserror::Error;
 
 use crate::{
     config::{CertificateSource, Config},
     naming,
     observed::{Details, Observed, Query},
-    plan::{FORMAT_VERSION, Plan},
-    resource::Kind,
+    plan::{FORMAT_VERSION, Plan, Purpose},
+    resource::{Address, Kind},
     state::State,
+    value::DomainName,
 };
 
 /// Why no plan is made: everything that a careful engineer would refuse, at once.
@@ -78,7 +91,10 @@ pub fn query(config: &Config, state: &State) -> Query {
         stack: config.name.clone(),
         name_prefix: naming::prefix(&config.name),
         instances: sites().flat_map(|site| site.instances.iter().cloned()).collect(),
-        names: sites().flat_map(|site| site.names().cloned()).collect(),
+        names: sites()
+            .flat_map(|site| site.names().cloned())
+            .chain(state.resources.keys().filter_map(record_name))
+            .collect(),
         zones: sites().filter_map(|site| site.zone.clone()).collect(),
         certificates: sites()
             .filter_map(|site| match &site.certificate {
@@ -103,18 +119,26 @@ pub fn query(config: &Config, state: &State) -> Query {
     }
 }
 
+/// The name that a record stands at; names that leave the configuration are looked at too.
+fn record_name(address: &Address) -> Option<DomainName> {
+    (address.kind() == Kind::AliasRecord)
+        .then(|| address.key().parse().ok())
+        .flatten()
+}
+
 /// The plan that turns what was observed into what is wanted.
 ///
 /// # Errors
 /// Refuses, with every reason at once, what could take a site down or touch what is not the stack's.
 pub fn plan(config: &Config, observed: &Observed, state: &State, now: Timestamp) -> Result<Plan, Refused> {
     let foundation = foundation::choose(config, observed, state)?;
-    let desired = desired::desired(config, &foundation);
+    let desired = desired::desired(config, &foundation, observed, state);
     let decided = decide::decide(config, observed, state, desired, now)?;
     let findings = findings::findings(config, observed, state, &foundation, &decided);
     let steps = sequence::sequence(config, observed, state, &decided, now);
     Ok(Plan {
         format_version: FORMAT_VERSION,
+        purpose: Purpose::Apply,
         stack: config.name.clone(),
         steps,
         unchanged: decided.unchanged().cloned().collect(),

@@ -5,11 +5,12 @@ use std::{
     net::IpAddr,
 };
 
-use super::Refusal;
+use super::{Refusal, addresses::load_balancer_address, matching};
 use crate::{
     config::{Config, Site, SiteName},
     observed::{Observed, RecordSet, StoredAlias},
-    resource::{AliasRecord, RecordData, RecordType},
+    resource::{Address, AliasRecord, Kind, Output, RecordData, RecordType},
+    state::State,
     value::{DomainName, ZoneId},
 };
 
@@ -190,9 +191,45 @@ pub(super) fn foreign(
                 instances.join(", ")
             }
         ),
-        "check that `domain` and `instance` belong together; then point the record at the instance, or delete it, and run \
-         again",
+        format!(
+            "check that `domain` and `instance` belong together; then point the record at the instance, or delete it, and \
+             run again. To have it moved as it is, set `adopt = [\"{name}\"]` or run `reconcile import alias_record {name}`",
+            name = standing.name
+        ),
     ))
+}
+
+/// Why a name may not leave the configuration yet: its record leads visitors to the load balancer still, which would not
+/// know what to do with them.
+pub(super) fn still_used(config: &Config, observed: &Observed, state: &State, address: &Address) -> Option<Refusal> {
+    let name: DomainName = address.key().parse().ok()?;
+    let alias = observed
+        .record_sets
+        .iter()
+        .filter(|set| set.name == name && address_type(&set.record_type).is_some())
+        .find_map(|set| set.alias.as_ref())?;
+    is_stacks_load_balancer(config, observed, state, &StoredAlias::normal_name(&alias.name)).then(|| {
+        Refusal::new(
+            address.to_string(),
+            "the name left the configuration, and its record still leads visitors to the load balancer, which would not \
+             know the name any more",
+            "take the name back and run `reconcile rollback`, or point the record elsewhere or delete it; then remove \
+             the name",
+        )
+    })
+}
+
+/// Whether a DNS name is that of a load balancer of the stack, one that is on its way out included.
+pub(super) fn is_stacks_load_balancer(config: &Config, observed: &Observed, state: &State, dns_name: &str) -> bool {
+    let current = matching::by_identity(config, observed, state, &load_balancer_address());
+    let retired = state
+        .retired
+        .iter()
+        .filter_map(|retired| observed.object(Kind::LoadBalancer, &retired.id));
+    current
+        .into_iter()
+        .chain(retired)
+        .any(|actual| actual.outputs.get(&Output::DnsName).map(String::as_str) == Some(dns_name))
 }
 
 /// The site that a name belongs to.

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{
-    decide::{Decided, Decision, Item, names_certificate},
-    findings::other_users,
-    waits,
+    clean_up,
+    decide::{Decided, Decision, Item},
+    live, shrinking, waits,
 };
 use crate::{
     config::Config,
@@ -19,9 +19,6 @@ use crate::{
     value::Seconds,
 };
 
-/// Why a certificate is not deleted that the stack made.
-const NAMED: &str = "the configuration names it outright, so it is not the stack's any more";
-
 /// The steps of a plan.
 pub(super) fn sequence(
     config: &Config,
@@ -30,16 +27,13 @@ pub(super) fn sequence(
     decided: &Decided,
     now: Timestamp,
 ) -> Vec<Step> {
-    let mut sequence = Sequence {
-        steps: Vec::new(),
-        last: BTreeMap::new(),
-    };
+    let mut sequence = Sequence::new();
     for (address, item) in decided.iter() {
         // The certificate is waited for before the first thing that uses it.
         if address.kind() == Kind::Listener {
             waits::certificate_waits(config, decided, &mut sequence);
         }
-        resource_step(decided, address, item, &mut sequence);
+        resource_step(state, decided, address, item, &mut sequence);
         if address.kind() == Kind::Certificate {
             waits::validation_wait(config, address, item, &mut sequence);
         }
@@ -49,10 +43,10 @@ pub(super) fn sequence(
         waits::prove(config, observed, decided, name, site, &mut sequence);
     }
     waits::in_sync_waits(config, state, decided, &mut sequence);
-    waits::drain_waits(config, state, decided, now, &mut sequence);
+    waits::drain(config, observed, state, decided, now, &mut sequence);
     waits::moved_for_visitors(config, observed, decided, &mut sequence);
-    waits::verify(config, decided, &mut sequence);
-    clean_up(config, observed, state, decided, &mut sequence);
+    waits::verify(config, observed, decided, &mut sequence);
+    clean_up::clean_up(config, observed, state, decided, &mut sequence);
     sequence.finish()
 }
 
@@ -64,11 +58,26 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    fn push(&mut self, step: Step, after: BTreeSet<usize>) -> usize {
+    pub(super) fn new() -> Self {
+        Self {
+            steps: Vec::new(),
+            last: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn push(&mut self, step: Step, after: BTreeSet<usize>) -> usize {
         let index = self.steps.len();
         self.last.insert(step.address.clone(), index);
         self.steps.push((step, after));
         index
+    }
+
+    /// Whether something is waited for at an address.
+    pub(super) fn waits_for(&self, address: &Address) -> bool {
+        self.last
+            .get(address)
+            .and_then(|index| self.steps.get(*index))
+            .is_some_and(|(step, _)| matches!(step.action, Action::Wait { .. }))
     }
 
     pub(super) fn wait(&mut self, wait: Wait<'_>) {
@@ -98,7 +107,10 @@ impl Sequence {
         self.push(step, after);
     }
 
-    fn finish(self) -> Vec<Step> {
+    /// The steps in order. What stands in a later stage cannot be waited for: it is about the same resource, and comes
+    /// when it has proven itself.
+    pub(super) fn finish(self) -> Vec<Step> {
+        let stages: Vec<Stage> = self.steps.iter().map(|(step, _)| step.stage).collect();
         let mut order: Vec<usize> = (0..self.steps.len()).collect();
         order.sort_by_key(|index| self.steps.get(*index).map(|(step, _)| step.stage));
         let ids: BTreeMap<usize, StepId> = order
@@ -111,7 +123,11 @@ impl Sequence {
             .into_iter()
             .enumerate()
             .filter_map(|(index, (step, after))| {
-                let after = after.iter().filter_map(|index| ids.get(index).copied()).collect();
+                let after = after
+                    .iter()
+                    .filter(|before| stages.get(**before).is_some_and(|stage| *stage <= step.stage))
+                    .filter_map(|index| ids.get(index).copied())
+                    .collect();
                 Some(Step {
                     id: *ids.get(&index)?,
                     after,
@@ -153,9 +169,19 @@ fn stage_of(kind: Kind) -> Stage {
     }
 }
 
-fn consequence_of(kind: Kind, decision: Decision) -> Consequence {
+/// The stage of what happens to a resource.
+fn stage(address: &Address, item: &Item) -> Stage {
+    match item.decision {
+        // What is only written down changes nothing for anybody and needs no proof before it.
+        Decision::Record => Stage::Prepare,
+        _ if live::is_move(item) => Stage::Cutover,
+        _ => stage_of(address.kind()),
+    }
+}
+
+pub(super) fn consequence_of(kind: Kind, decision: Decision) -> Consequence {
     match (kind, decision) {
-        (_, Decision::Record | Decision::Forget | Decision::Unchanged) => Consequence::None,
+        (_, Decision::Record | Decision::Unchanged) => Consequence::None,
         (Kind::AliasRecord | Kind::PortClosure, _)
         | (Kind::Listener | Kind::Target | Kind::InstanceIngress, Decision::Delete) => Consequence::VisitorsNotice,
         (Kind::SecurityGroup | Kind::LoadBalancer | Kind::Listener, Decision::Update) => Consequence::Brief,
@@ -163,10 +189,19 @@ fn consequence_of(kind: Kind, decision: Decision) -> Consequence {
     }
 }
 
-fn resource_step(decided: &Decided, address: &Address, item: &Item, sequence: &mut Sequence) {
+fn resource_step(state: &State, decided: &Decided, address: &Address, item: &Item, sequence: &mut Sequence) {
     let (Some(desired), actual) = (&item.desired, &item.actual) else {
         return;
     };
+    let wider = shrinking::first_step(state, decided, item);
+    let desired = wider.as_ref().unwrap_or(desired);
+    let changes = match (&wider, actual) {
+        (Some(wider), Some(actual)) => diff::changes(&actual.spec, wider),
+        _ => item.changes.clone(),
+    };
+    if wider.is_some() && changes.is_empty() {
+        return;
+    }
     let action = match (item.decision, actual) {
         (Decision::Create, _) => Action::Create {
             desired: desired.clone(),
@@ -205,99 +240,29 @@ fn resource_step(decided: &Decided, address: &Address, item: &Item, sequence: &m
                 .map(|(_, index)| *index),
         );
     }
-    let stage = stage_of(address.kind());
-    // What is only written down changes nothing for anybody and needs no proof before it.
-    let stage = if item.decision == Decision::Record {
-        Stage::Prepare
-    } else {
-        stage
-    };
+    if address.kind() == Kind::AliasRecord {
+        // Visitors are sent to the load balancer when it sends them to the right place.
+        after.extend(
+            (0..)
+                .zip(&sequence.steps)
+                .filter(|(_, (step, _))| step.stage == Stage::Cutover && step.address.kind() != Kind::AliasRecord)
+                .map(|(index, _)| index),
+        );
+    }
     let step = Step {
         id: StepId(0),
         address: address.clone(),
         action,
-        changes: item.changes.clone(),
-        stage,
-        consequence: consequence_of(address.kind(), item.decision),
+        changes,
+        stage: stage(address, item),
+        consequence: if live::is_move(item) {
+            // What they are sent to has proven itself.
+            Consequence::None
+        } else {
+            consequence_of(address.kind(), item.decision)
+        },
         reason: item.reason.clone(),
         after: Vec::new(),
     };
     sequence.push(step, after);
-}
-
-/// What was replaced, or is no longer wanted, is deleted last, and users before what they use.
-fn clean_up(config: &Config, observed: &Observed, state: &State, decided: &Decided, sequence: &mut Sequence) {
-    let mut old: Vec<(Address, Action, Vec<diff::Change>, String)> = Vec::new();
-    for (address, item) in decided.iter() {
-        let Some(actual) = &item.actual else { continue };
-        let reason = match item.decision {
-            Decision::Replace => "its successor has taken over",
-            Decision::Delete => item.reason.as_str(),
-            _ => continue,
-        };
-        let action = Action::Delete {
-            id: Ref::Known(actual.id.clone()),
-            observed: actual.spec.clone(),
-        };
-        old.push((address.clone(), action, diff::deletion(&actual.spec), reason.to_owned()));
-    }
-    for retired in &state.retired {
-        if retired.address.kind() == Kind::Certificate && names_certificate(config, &retired.id) {
-            let action = Action::Forget { id: retired.id.clone() };
-            old.push((retired.address.clone(), action, Vec::new(), NAMED.to_owned()));
-            continue;
-        }
-        let action = Action::Delete {
-            id: Ref::Known(retired.id.clone()),
-            observed: retired.spec.clone(),
-        };
-        old.push((
-            retired.address.clone(),
-            action,
-            diff::deletion(&retired.spec),
-            "its successor has taken over".to_owned(),
-        ));
-    }
-    for (address, id) in &decided.forgotten {
-        let reason = match address.kind() {
-            Kind::ValidationRecord | Kind::AliasRecord => "the configuration no longer asks for it; it stays in DNS",
-            Kind::Certificate if names_certificate(config, id) => NAMED,
-            _ => "it is gone from AWS and no longer wanted",
-        };
-        old.push((
-            address.clone(),
-            Action::Forget { id: id.clone() },
-            Vec::new(),
-            reason.to_owned(),
-        ));
-    }
-    // To ask for the deletion of what others use is to wait in vain.
-    old.retain(|(_, action, ..)| {
-        !matches!(action, Action::Delete { id: Ref::Known(id), .. } if !other_users(observed, state, decided, id).is_empty())
-    });
-    old.sort_by(|left, right| right.0.cmp(&left.0));
-    let mut previous: BTreeSet<usize> = BTreeSet::new();
-    for (address, action, changes, reason) in old {
-        let decision = if matches!(action, Action::Forget { .. }) {
-            Decision::Forget
-        } else {
-            Decision::Delete
-        };
-        let step = Step {
-            id: StepId(0),
-            consequence: if reason.starts_with("its successor") {
-                Consequence::None
-            } else {
-                consequence_of(address.kind(), decision)
-            },
-            address,
-            action,
-            changes,
-            stage: Stage::Cleanup,
-            reason,
-            after: Vec::new(),
-        };
-        let index = sequence.push(step, previous.clone());
-        previous = BTreeSet::from([index]);
-    }
 }

@@ -1,13 +1,17 @@
 //! What is waited for between the steps, and how visitors' path is proven.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 
 use super::{
-    decide::{Decided, Decision, Item},
-    desired::{
-        certificate_address, listener_address, load_balancer_address, record_address, target_address, validated_names,
+    addresses::{
+        certificate_address, listener_address, load_balancer_address, proof_rule_address, record_address,
+        target_address,
     },
-    names,
+    decide::{Decided, Decision, Item},
+    desired::validated_names,
+    live, names,
     sequence::{Sequence, Wait},
 };
 use crate::{
@@ -82,13 +86,26 @@ pub(super) fn moves_visitors(site: &Site, decided: &Decided) -> bool {
     site.names().any(|name| decided.is_changed(&record_address(name)))
 }
 
-/// Whether web ports of an instance are closed by this plan.
-fn closes_ports(decided: &Decided) -> bool {
+/// The groups in which web ports are closed by this plan.
+fn closed_groups(decided: &Decided) -> impl Iterator<Item = &str> {
     decided
         .iter()
-        .any(|(address, item)| address.kind() == Kind::PortClosure && item.decision == Decision::Update)
+        .filter(|(address, item)| address.kind() == Kind::PortClosure && item.decision == Decision::Update)
+        .map(|(address, _)| address.key())
 }
 
+/// Whether web ports of the site's instances are closed by this plan.
+fn closes_ports(site: &Site, observed: &Observed, decided: &Decided) -> bool {
+    closed_groups(decided).any(|closed| {
+        site.instances
+            .iter()
+            .filter_map(|id| observed.instances.get(id))
+            .flat_map(|instance| &instance.security_groups)
+            .any(|group| group.as_str() == closed)
+    })
+}
+
+/// Adds the proofs of the way that the visitors of a site will take.
 pub(super) fn prove(
     config: &Config,
     observed: &Observed,
@@ -97,8 +114,9 @@ pub(super) fn prove(
     site: &Site,
     sequence: &mut Sequence,
 ) {
+    let moves_target = live::moves_site(decided, name);
     // Closing the instance is as final for visitors as moving them, and may come in a later run.
-    let moves = moves_visitors(site, decided) || closes_ports(decided);
+    let moves = moves_visitors(site, decided) || moves_target || closes_ports(site, observed, decided);
     let deadlines = &config.prove.deadlines;
     let load_balancer = load_balancer_address();
     let is_active = decided
@@ -107,7 +125,8 @@ pub(super) fn prove(
         .is_some_and(
             |actual| matches!(&actual.status, Status::LoadBalancer { state, .. } if state.starts_with("active")),
         );
-    if decided.is_new(&load_balancer) || (moves && !is_active) {
+    let is_waited = sequence.waits_for(&load_balancer);
+    if !is_waited && (decided.is_new(&load_balancer) || (moves && !is_active)) {
         let condition = Condition::LoadBalancerActive {
             load_balancer: load_balancer.clone(),
         };
@@ -120,6 +139,7 @@ pub(super) fn prove(
             also_after: &[],
         });
     }
+    let proof_rule = proof_rule_address(site.listen_port, name);
     for instance in &site.instances {
         let target = target_address(name, instance);
         if moves || decided.is_new(&target) {
@@ -130,7 +150,7 @@ pub(super) fn prove(
                 condition,
                 deadline: deadlines.target,
                 reason: "requests go to healthy targets",
-                also_after: &[],
+                also_after: std::slice::from_ref(&proof_rule),
             });
         }
     }
@@ -146,11 +166,19 @@ pub(super) fn prove(
             protocol: site.backend_protocol,
         })
     });
+    let headers: BTreeMap<String, String> = moves_target
+        .then(|| live::proof_header(decided, name))
+        .flatten()
+        .into_iter()
+        .collect();
     // Its own deadline is about the site; that of the load balancer has passed by then.
     let targets = site.instances.iter().map(|instance| target_address(name, instance));
-    let proven_first: Vec<Address> = targets.chain([load_balancer.clone()]).collect();
+    let proven_first: Vec<Address> = targets.chain([load_balancer.clone(), proof_rule]).collect();
     for host in site.names().filter(|name| !name.is_wildcard()) {
-        let request = site_request(site, host, Through::LoadBalancer(load_balancer.clone()), direct.clone());
+        let request = SiteRequest {
+            headers: headers.clone(),
+            ..site_request(site, host, Through::LoadBalancer(load_balancer.clone()), direct.clone())
+        };
         let condition = Condition::SiteAnswers {
             request,
             proof: config.prove.request,
@@ -167,13 +195,19 @@ pub(super) fn prove(
     }
 }
 
-fn site_request(site: &Site, host: &DomainName, through: Through, direct: Option<DirectPath>) -> SiteRequest {
+pub(super) fn site_request(
+    site: &Site,
+    host: &DomainName,
+    through: Through,
+    direct: Option<DirectPath>,
+) -> SiteRequest {
     SiteRequest {
         name: host.clone(),
         through,
         protocol: Protocol::Https,
         port: site.listen_port,
         path: "/".to_owned(),
+        headers: BTreeMap::new(),
         as_answered_by: direct,
     }
 }
@@ -200,51 +234,148 @@ pub(super) fn in_sync_waits(config: &Config, state: &State, decided: &Decided, s
     }
 }
 
-/// Resolvers may remember the old address; nothing is closed before they have forgotten it.
-pub(super) fn drain_waits(config: &Config, state: &State, decided: &Decided, now: Timestamp, sequence: &mut Sequence) {
-    if !closes_ports(decided) {
-        return;
-    }
-    for host in config.sites.values().flat_map(Site::names) {
-        let record = record_address(host);
-        let old_ttl = match (decided.get(&record), state.cutovers.get(&record)) {
-            (Some(item), _) if matches!(item.decision, Decision::Create | Decision::Update) => standing_ttl(item),
-            (_, Some(cutover)) => cutover.old_ttl,
-            _ => Seconds::default(),
-        };
-        let margin = drain_margin(config, old_ttl);
-        let moved = decided.is_changed(&record);
-        let over = state
-            .cutovers
-            .get(&record)
-            .and_then(|cutover| cutover.drained_at(margin))
-            .is_some_and(|drained_at| drained_at <= now);
-        if moved || !over {
-            let condition = Condition::Drained {
-                record: record.clone(),
-                old_ttl,
-                margin,
-            };
-            let deadline = config.lockdown.wait;
-            sequence.wait(Wait {
-                address: &record,
-                stage: Stage::Drain,
-                condition,
-                deadline,
-                reason: "resolvers may remember the old address",
-                also_after: &[],
-            });
+/// Adds the waits until nobody comes the old way any more, before that is closed or taken away.
+pub(super) fn drain(
+    config: &Config,
+    observed: &Observed,
+    state: &State,
+    decided: &Decided,
+    now: Timestamp,
+    sequence: &mut Sequence,
+) {
+    let drain = Drain { state, decided, now };
+    let balancer_leaves = leaves(state, decided, &[Kind::LoadBalancer, Kind::Listener]);
+    for site in config.sites.values() {
+        if !balancer_leaves && !closes_ports(site, observed, decided) {
+            continue;
         }
+        for host in site.names() {
+            let record = record_address(host);
+            let old_ttl = match (decided.get(&record), state.cutovers.get(&record)) {
+                (Some(item), _) if matches!(item.decision, Decision::Create | Decision::Update) => standing_ttl(item),
+                (_, Some(cutover)) => cutover.old_ttl,
+                _ => Seconds::default(),
+            };
+            let wait = Drain::record(config, &record, old_ttl);
+            drain.add(config, wait, sequence);
+        }
+    }
+    if leaves(state, decided, &[Kind::TargetGroup, Kind::ListenerRule]) {
+        // Names that have left the configuration were sent elsewhere before.
+        for (record, cutover) in &state.cutovers {
+            if record.kind() == Kind::AliasRecord && decided.get(record).is_none() {
+                let wait = Drain::record(config, record, cutover.old_ttl);
+                drain.add(config, wait, sequence);
+            }
+        }
+    }
+    if leaves(state, decided, &[Kind::TargetGroup, Kind::Target]) {
+        let moved = decided
+            .iter()
+            .filter(|(_, item)| live::is_move(item))
+            .map(|(address, _)| address);
+        let earlier = state
+            .cutovers
+            .keys()
+            .filter(|address| matches!(address.kind(), Kind::Listener | Kind::ListenerRule));
+        for way in moved.chain(earlier).collect::<BTreeSet<_>>() {
+            let wait = Condition::Drained {
+                record: way.clone(),
+                old_ttl: Seconds::default(),
+                margin: listener_margin(config),
+            };
+            drain.add(config, wait, sequence);
+        }
+    }
+}
+
+/// Whether something of one of the kinds is on its way out because another has taken its place, or nobody asks for it.
+fn leaves(state: &State, decided: &Decided, kinds: &[Kind]) -> bool {
+    let item_leaves = |(address, item): (&Address, &Item)| {
+        kinds.contains(&address.kind())
+            && !item.temporary
+            && matches!(item.decision, Decision::Replace | Decision::Delete)
+    };
+    decided.iter().any(item_leaves)
+        || state
+            .retired
+            .iter()
+            .any(|retired| kinds.contains(&retired.address.kind()))
+}
+
+/// How long requests that are under way may take when visitors are sent to another target group.
+fn listener_margin(config: &Config) -> Seconds {
+    let delay = |site: &Site| site.deregistration_delay.unwrap_or(defaults::LISTENER_DRAIN);
+    config
+        .sites
+        .values()
+        .map(delay)
+        .max()
+        .unwrap_or(defaults::LISTENER_DRAIN)
+}
+
+struct Drain<'a> {
+    state: &'a State,
+    decided: &'a Decided,
+    now: Timestamp,
+}
+
+impl Drain<'_> {
+    fn record(config: &Config, record: &Address, old_ttl: Seconds) -> Condition {
+        Condition::Drained {
+            record: record.clone(),
+            old_ttl,
+            margin: drain_margin(config, old_ttl),
+        }
+    }
+
+    fn add(&self, config: &Config, condition: Condition, sequence: &mut Sequence) {
+        let Condition::Drained { record, margin, .. } = &condition else {
+            return;
+        };
+        let (record, margin) = (record.clone(), *margin);
+        let moves = match self.decided.get(&record) {
+            Some(item) if record.kind() == Kind::AliasRecord => {
+                matches!(item.decision, Decision::Create | Decision::Update)
+            }
+            Some(item) => live::is_move(item),
+            None => false,
+        };
+        let cutover = self.state.cutovers.get(&record);
+        let over = cutover
+            .and_then(|cutover| cutover.drained_at(margin))
+            .is_some_and(|drained_at| drained_at <= self.now);
+        // A record that was never moved has nobody who comes by it.
+        let unknown = cutover.is_none() && record.kind() != Kind::AliasRecord;
+        if !moves && (over || unknown) {
+            return;
+        }
+        sequence.wait(Wait {
+            address: &record,
+            stage: Stage::Drain,
+            condition,
+            deadline: config.lockdown.wait,
+            reason: if record.kind() == Kind::AliasRecord {
+                "resolvers may remember the old address"
+            } else {
+                "requests may be under way to the old target group"
+            },
+            also_after: &[],
+        });
     }
 }
 
 /// The names are asked from outside before anything is closed: a hosted zone that nobody delegates to can be changed, and
 /// its changes can be in sync, while visitors still come to the instance (`aws-facts.md` 5.1).
 pub(super) fn moved_for_visitors(config: &Config, observed: &Observed, decided: &Decided, sequence: &mut Sequence) {
-    if !closes_ports(decided) || config.prove.request == RequestProof::Off {
+    if config.prove.request == RequestProof::Off {
         return;
     }
-    for site in config.sites.values() {
+    for site in config
+        .sites
+        .values()
+        .filter(|site| closes_ports(site, observed, decided))
+    {
         let through = Through::NameNotAt(names::site_addresses(site, observed));
         for host in site.names().filter(|name| !name.is_wildcard()) {
             let condition = Condition::SiteAnswers {
@@ -265,16 +396,19 @@ pub(super) fn moved_for_visitors(config: &Config, observed: &Observed, decided: 
 
 /// The longest time to live among the records that stand at a name.
 pub(super) fn standing_ttl(item: &Item) -> Seconds {
-    let ttl = match item.actual.as_ref().map(|actual| &actual.spec) {
-        Some(Spec::AliasRecord(standing)) => standing.records.values().filter_map(|data| data.ttl).max(),
-        _ => None,
+    let Some(Spec::AliasRecord(standing)) = item.actual.as_ref().map(|actual| &actual.spec) else {
+        return Seconds::default();
     };
-    Seconds::new(ttl.unwrap_or_default())
+    let ttls = standing.records.values().map(|data| match data.alias {
+        Some(_) => defaults::ALIAS_TTL,
+        None => Seconds::new(data.ttl.unwrap_or_default()),
+    });
+    ttls.max().unwrap_or_default()
 }
 
 /// How long to wait after the old time to live: what was set, or the same time again and at least ten minutes, as many
 /// resolvers overstay it (`aws-facts.md` 8.1).
-fn drain_margin(config: &Config, old_ttl: Seconds) -> Seconds {
+pub(super) fn drain_margin(config: &Config, old_ttl: Seconds) -> Seconds {
     config
         .lockdown
         .drain_margin
@@ -282,12 +416,13 @@ fn drain_margin(config: &Config, old_ttl: Seconds) -> Seconds {
 }
 
 /// The names are asked as visitors do once nothing is left to be moved or closed.
-pub(super) fn verify(config: &Config, decided: &Decided, sequence: &mut Sequence) {
+pub(super) fn verify(config: &Config, observed: &Observed, decided: &Decided, sequence: &mut Sequence) {
     if config.prove.request == RequestProof::Off {
         return;
     }
-    for site in config.sites.values() {
-        if !closes_ports(decided) && !moves_visitors(site, decided) {
+    for (name, site) in &config.sites {
+        let moves = moves_visitors(site, decided) || live::moves_site(decided, name);
+        if !moves && !closes_ports(site, observed, decided) {
             continue;
         }
         for host in site.names().filter(|name| !name.is_wildcard()) {

@@ -236,6 +236,7 @@ pub(crate) fn answers(through: Through, proof: RequestProof) -> Condition {
             protocol: reconcile_core::config::Protocol::Https,
             port: 443,
             path: "/".to_owned(),
+            headers: [].into(),
             as_answered_by: None,
         },
         proof,

@@ -253,6 +253,7 @@ pub(crate) fn plan(steps: impl IntoIterator<Item = Step>) -> Plan {
     }
     Plan {
         format_version: FORMAT_VERSION,
+        purpose: reconcile_core::plan::Purpose::Apply,
         stack: stack(),
         steps,
         unchanged: Vec::new(),

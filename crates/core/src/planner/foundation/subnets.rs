@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{Refusal, desired::load_balancer_address, matching};
+use super::super::{Refusal, addresses::load_balancer_address, matching};
 use crate::{
     config::{Config, IpAddressType, Scheme},
     observed::{Instance, Observed, Subnet},

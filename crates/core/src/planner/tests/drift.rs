@@ -257,51 +257,6 @@ fn the_validation_record_of_a_replaced_certificate_stays_as_it_is() {
 }
 
 #[test]
-fn another_scheme_makes_a_new_target_group_too_while_nobody_uses_the_load_balancer() {
-    let (_, mut observed, state) = settled(CONFIG);
-    observed.record_sets = world::seed().record_sets;
-    let internal = super::config(&format!("{CONFIG}\n[load_balancer]\nscheme = \"internal\"\n"));
-    let shown = lines(&planned(&internal, &observed, &state));
-    for expected in [
-        "replace load_balancer.main",
-        "replace target_group.www",
-        "replace listener.443",
-    ] {
-        assert!(
-            shown.iter().any(|line| line.contains(expected)),
-            "{expected}: {shown:#?}"
-        );
-    }
-    let deleted: Vec<&str> = shown
-        .iter()
-        .filter_map(|line| line.split_once("delete "))
-        .map(|(_, rest)| rest)
-        .collect();
-    let order: Vec<&str> = deleted.iter().filter_map(|rest| rest.split('.').next()).collect();
-    assert_eq!(order, ["target", "listener", "load_balancer", "target_group"]);
-}
-
-#[test]
-fn a_name_that_leaves_the_configuration_stays_in_dns_and_is_told() {
-    let (_, observed, state) = settled(&CONFIG.replace("health ", "aliases = [\"shop.example.com\"]\nhealth "));
-    let narrower = super::config(CONFIG);
-    let plan = planned(&narrower, &observed, &state);
-    let shown = lines(&plan);
-    assert!(
-        shown
-            .iter()
-            .any(|line| line.contains("forget alias_record.shop.example.com")),
-        "{shown:#?}"
-    );
-    let subject = "alias_record.shop.example.com";
-    assert!(
-        plan.findings.iter().any(|finding| finding.subject == subject),
-        "{:?}",
-        plan.findings
-    );
-}
-
-#[test]
 fn a_target_that_somebody_else_registered_is_reported_and_left() {
     let (config, mut observed, state) = settled(CONFIG);
     let Some(mut other) = observed
@@ -343,14 +298,6 @@ fn a_certificate_that_failed_is_replaced_and_the_reason_is_told() {
     }
     let plan = planned(&config, &observed, &state);
     assert_eq!(plan.steps[0].reason, "the certificate is FAILED: CAA_ERROR");
-}
-
-#[test]
-fn a_part_that_serves_is_not_replaced() {
-    let (_, observed, state) = settled(CONFIG);
-    let plain = super::config(&CONFIG.replace("health ", "backend = { protocol = \"HTTP\" }\nhealth "));
-    let refused = plan(&plain, &observed, &state, now()).unwrap_err();
-    assert!(refused.to_string().contains("visitors use it now"), "{refused}");
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! The planner's decisions, on worlds made for each.
 
+mod adopt;
+mod back;
 mod drift;
 mod refusals;
+mod replace;
+mod sites;
 mod world;
 
 use world::{CONFIG, apply, config, now, seed, state};
@@ -37,6 +41,37 @@ fn settled(text: &str) -> (Config, Observed, State) {
         );
     }
     (config, observed, state)
+}
+
+/// The lines of a plan that change something in AWS, without their numbers.
+fn mutating(plan: &Plan) -> Vec<String> {
+    lines(plan)
+        .into_iter()
+        .zip(&plan.steps)
+        .filter(|(_, step)| step.action.is_mutating())
+        .map(|(line, _)| {
+            let line = line.split(" after ").next().unwrap_or_default().to_owned();
+            line.split_once(' ')
+                .map(|(_, rest)| rest.to_owned())
+                .unwrap_or_default()
+        })
+        .collect()
+}
+
+/// That no step stands before one that it needs, and that the plan leads to a world in which nothing is left to do.
+fn assert_converges(config: &Config, observed: &mut Observed, state: &mut State) -> Plan {
+    let plan = planned(config, observed, state);
+    apply(&plan, observed, state);
+    for cutover in state.cutovers.values_mut() {
+        cutover.in_sync_at = Some("2026-01-01T00:00:00Z".parse().unwrap());
+    }
+    assert_eq!(
+        lines(&planned(config, observed, state)),
+        Vec::<String>::new(),
+        "after {:#?}",
+        lines(&plan)
+    );
+    plan
 }
 
 fn lines(plan: &Plan) -> Vec<String> {
@@ -145,7 +180,7 @@ fn nothing_is_closed_before_the_old_address_is_forgotten() {
         let ingress = &mut observed.security_groups.get_mut(group).unwrap().ingress;
         ingress.extend(facts.ingress.clone());
     }
-    let record = super::desired::record_address(&"www.example.com".parse().unwrap());
+    let record = super::addresses::record_address(&"www.example.com".parse().unwrap());
     state.cutovers.get_mut(&record).unwrap().in_sync_at = Some(now());
     let plan = planned(&config, &observed, &state);
     assert_eq!(

@@ -112,13 +112,6 @@ fn a_cname_that_leads_to_the_instance_is_taken_over() {
 }
 
 #[test]
-fn a_site_per_stack() {
-    let second = CONFIG.replace("www", "shop").replace("region = \"ap-northeast-1\"", "");
-    let refused = refused(&format!("{CONFIG}{second}"), |_| {}).to_string();
-    assert!(refused.contains("2 sites"), "{refused}");
-}
-
-#[test]
 fn shared_groups_and_wider_rules_are_reported_and_left_alone() {
     let config = config(CONFIG);
     let mut observed = seed();

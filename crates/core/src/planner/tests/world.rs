@@ -13,7 +13,7 @@ use crate::{
     },
     plan::{Action, Condition, Plan},
     resource::{Address, Kind, Output, Outputs, Peer, Ref, Rule, Spec, Tags},
-    state::{Cutover, Entry, Origin, Retired, State},
+    state::{Cutover, Entry, Origin, Retired, Saved, State},
     value::Seconds,
 };
 
@@ -151,7 +151,12 @@ pub(super) fn apply(plan: &Plan, observed: &mut Observed, state: &mut State) {
                     retired_at: now(),
                 });
             }
-            Action::Update { id, desired, .. } => {
+            Action::Update {
+                id,
+                desired,
+                observed: before,
+            } => {
+                remember(state, &step.address, before, desired);
                 let id = put(observed, state, &step.address, Some(id), desired);
                 set(state, &step.address, id);
             }
@@ -162,6 +167,12 @@ pub(super) fn apply(plan: &Plan, observed: &mut Observed, state: &mut State) {
                 };
                 let id = &id;
                 observed.found.retain(|actual| actual.id != *id);
+                if let (Kind::AliasRecord | Kind::ValidationRecord, Some((_, name))) =
+                    (step.address.kind(), id.split_once('/'))
+                {
+                    let name = name.trim_end_matches("/CNAME");
+                    observed.record_sets.retain(|set| set.name.as_str() != name);
+                }
                 for facts in observed.security_groups.values_mut() {
                     facts.ingress.remove(id);
                 }
@@ -176,9 +187,30 @@ pub(super) fn apply(plan: &Plan, observed: &mut Observed, state: &mut State) {
             }
             Action::Forget { .. } => {
                 state.resources.remove(&step.address);
+                state.saved.remove(&step.address);
+                state.cutovers.remove(&step.address);
             }
             Action::Wait { condition, .. } => wait(observed, state, condition),
         }
+    }
+}
+
+/// What the engine remembers before a change.
+fn remember(state: &mut State, address: &Address, before: &Spec, after: &Spec) {
+    let saved = |spec: Spec| Saved { spec, saved_at: now() };
+    match (before, after) {
+        (Spec::AliasRecord(record), _) => {
+            if record.records.values().any(|data| data.alias.is_none()) {
+                state.saved.insert(address.clone(), saved(before.clone()));
+            }
+            cut_over(state, address);
+        }
+        (Spec::PortClosure(standing), Spec::PortClosure(wanted))
+            if !standing.open.is_empty() && wanted.open.is_empty() =>
+        {
+            state.saved.insert(address.clone(), saved(before.clone()));
+        }
+        _ => {}
     }
 }
 
@@ -281,6 +313,14 @@ fn put(observed: &mut Observed, state: &State, address: &Address, id: Option<&St
             facts
                 .ingress
                 .retain(|_, rule| !rule.rule.is_world_open() || rule.rule.admits_tcp(22));
+            for (id, open) in &closure.open {
+                let again = GroupRule {
+                    rule: open.clone(),
+                    description: closure.descriptions.get(id).cloned(),
+                    tags: Tags::new(),
+                };
+                facts.ingress.insert(format!("{id}-again"), again);
+            }
             return closure.group.to_string();
         }
         _ => {}

@@ -220,6 +220,7 @@ pub(crate) fn options() -> Options {
         },
         stop: StopSignal::never(),
         drain_wait: Seconds::new(600),
+        release: Seconds::new(120),
         identity: Identity {
             account: "123456789012".parse().unwrap(),
             region: "eu-central-1".parse().unwrap(),

@@ -1,0 +1,55 @@
+//! `reconcile destroy`: everything that the stack made is taken away.
+
+use reconcile_core::planner::DestroyOptions;
+use reconcile_engine::{OutcomeKind, StopSignal};
+
+use super::{
+    carry_out::{Consent, Question, carry_out, consent},
+    session::{self, Goal, Session},
+};
+use crate::{
+    args::{CommonArgs, DestroyArgs},
+    error::{CommandError, Ended},
+    output::{self, Shell},
+    store::{Holder, Lock},
+};
+
+/// Makes the plan, prints it, asks for the stack's name, and carries it out.
+pub(super) async fn run(
+    args: &DestroyArgs,
+    common: &CommonArgs,
+    shell: &Shell,
+    stop: &StopSignal,
+) -> Result<Ended, CommandError> {
+    let config = session::read_config(&common.config)?;
+    let visitor = session::visitor(common)?;
+    let store = session::state_file(&config, common);
+    let _lock = if args.dry_run {
+        None
+    } else {
+        Some(Lock::take(store.path(), &Holder::this("destroy"))?)
+    };
+    let state = store.read(&config.name)?;
+    let name = config.name.clone();
+    let options = DestroyOptions {
+        purge_validation: args.purge_validation,
+        delete_records: args.delete_records,
+    };
+    let session = Session::open_for(Goal::Destroy(options), config, state, &visitor, stop).await?;
+    session.print_plan(shell)?;
+    if session.plan.is_empty() || args.dry_run {
+        return Ok(Ended::Well);
+    }
+    if !args.yes {
+        let question = Question::name("This takes the stack away.", name.as_str());
+        match consent(question, shell, stop).await? {
+            Consent::Given => {}
+            Consent::Refused(why) => return Err(why),
+        }
+    }
+    let outcome = carry_out(session, visitor, store, common, shell, stop).await?;
+    if outcome.kind == OutcomeKind::Complete {
+        output::print("The stack is gone. Remove its configuration, or `reconcile` makes it again.\n")?;
+    }
+    Ok(Ended::Well)
+}

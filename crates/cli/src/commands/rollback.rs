@@ -1,0 +1,51 @@
+//! `reconcile rollback`: visitors are led back to the instances, the load balancer stays warm.
+
+use reconcile_engine::StopSignal;
+
+use super::{
+    carry_out::{Consent, Question, carry_out, consent},
+    session::{self, Goal, Session},
+};
+use crate::{
+    args::{CommonArgs, RollbackArgs},
+    error::{CommandError, Ended},
+    output::{self, Shell},
+    store::{Holder, Lock},
+};
+
+/// Makes the plan of the way back, prints it, asks, and carries it out.
+pub(super) async fn run(
+    args: &RollbackArgs,
+    common: &CommonArgs,
+    shell: &Shell,
+    stop: &StopSignal,
+) -> Result<Ended, CommandError> {
+    let config = session::read_config(&common.config)?;
+    let only = args
+        .site
+        .as_deref()
+        .map(|name| session::site(&config, name))
+        .transpose()?;
+    let visitor = session::visitor(common)?;
+    let store = session::state_file(&config, common);
+    let _lock = if args.dry_run {
+        None
+    } else {
+        Some(Lock::take(store.path(), &Holder::this("rollback"))?)
+    };
+    let state = store.read(&config.name)?;
+    let session = Session::open_for(Goal::Rollback(only), config, state, &visitor, stop).await?;
+    session.print_plan(shell)?;
+    if session.plan.is_empty() || args.dry_run {
+        return Ok(Ended::Well);
+    }
+    if !args.yes {
+        match consent(Question::steps(session.plan.steps.len()), shell, stop).await? {
+            Consent::Given => {}
+            Consent::Refused(why) => return Err(why),
+        }
+    }
+    carry_out(session, visitor, store, common, shell, stop).await?;
+    output::print("Run `reconcile` to go forward again.\n")?;
+    Ok(Ended::Well)
+}

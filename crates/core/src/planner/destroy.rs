@@ -1,0 +1,276 @@
+//! Everything that the stack made is taken away, after visitors have been led back to where they were.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::{
+    Refusal, Refused,
+    clean_up::{self, Removal},
+    findings::users_beside,
+    matching, names,
+    sequence::{Sequence, Wait},
+    waits::drain_margin,
+    way_back::{self, WayBack},
+};
+use crate::{
+    config::{Config, defaults},
+    naming,
+    observed::{Observed, Status},
+    plan::{Condition, FORMAT_VERSION, Finding, Plan, Purpose, Severity, Stage},
+    resource::{Address, Kind, Output, Ref, Spec, ValidationRecord},
+    state::{Entry, Origin, State},
+    value::{DomainName, SecurityGroupId},
+};
+
+/// The attribute that makes AWS refuse to delete a load balancer (`aws-facts.md` 3).
+const PROTECTION: &str = "deletion_protection.enabled";
+/// Why things are deleted.
+const DESTROYED: &str = "the stack is destroyed";
+
+/// What is asked for beside the usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DestroyOptions {
+    /// Validation records go too where no other certificate of the account needs them.
+    pub purge_validation: bool,
+    /// Records go of which the state does not know what stood there before.
+    pub delete_records: bool,
+}
+
+/// The plan that takes the stack away.
+///
+/// # Errors
+/// Refuses while the load balancer is protected from deletion, and where it is not known what is the stack's or where its
+/// names led before.
+pub fn destroy(
+    config: &Config,
+    observed: &Observed,
+    state: &State,
+    options: DestroyOptions,
+    now: Timestamp,
+) -> Result<Plan, Refused> {
+    let (names, groups) = everything(config, observed, state);
+    let back = way_back::find(config, observed, state, &names, &groups);
+    refuse(config, observed, state, &back, options)?;
+    let mut sequence = Sequence::new();
+    back.steps(config, observed, state, &mut sequence);
+    drain(config, state, &back, now, &mut sequence);
+    clean_up::push_in(
+        Stage::Cutover,
+        back.deletions(options.delete_records).collect(),
+        &mut sequence,
+    );
+    let mut findings = back.findings.clone();
+    let deleted: BTreeSet<Address> = back
+        .deletions(options.delete_records)
+        .map(|removal| removal.address)
+        .collect();
+    let mut removals = Vec::new();
+    for (address, entry) in state
+        .resources
+        .iter()
+        .filter(|(address, _)| !deleted.contains(*address))
+    {
+        removals.push(removal(config, observed, state, address, entry, options));
+    }
+    for retired in &state.retired {
+        let id = Ref::Known(retired.id.clone());
+        removals.push(Removal::delete(&retired.address, id, &retired.spec, DESTROYED));
+    }
+    keep_what_others_use(observed, state, &mut removals, &mut findings);
+    clean_up::push(removals, &mut sequence);
+    findings.sort();
+    findings.dedup();
+    Ok(Plan {
+        format_version: FORMAT_VERSION,
+        purpose: Purpose::Destroy,
+        stack: config.name.clone(),
+        steps: sequence.finish(),
+        unchanged: Vec::new(),
+        findings,
+    })
+}
+
+/// Every name and group that the state or the configuration knows.
+fn everything(
+    config: &Config,
+    observed: &Observed,
+    state: &State,
+) -> (BTreeSet<DomainName>, BTreeSet<SecurityGroupId>) {
+    let (mut names, mut groups) = way_back::of_sites(config, observed, None);
+    for address in state.resources.keys().chain(state.saved.keys()) {
+        match address.kind() {
+            Kind::AliasRecord => names.extend(address.key().parse::<DomainName>().ok()),
+            Kind::PortClosure => groups.extend(address.key().parse::<SecurityGroupId>().ok()),
+            _ => {}
+        }
+    }
+    (names, groups)
+}
+
+fn refuse(
+    config: &Config,
+    observed: &Observed,
+    state: &State,
+    back: &WayBack,
+    options: DestroyOptions,
+) -> Result<(), Refused> {
+    let mut refusals: Vec<Refusal> = Vec::new();
+    for actual in &observed.found {
+        let ours = state.resources.values().any(|entry| entry.id == actual.id)
+            || state.retired.iter().any(|retired| retired.id == actual.id);
+        if let Spec::LoadBalancer(balancer) = &actual.spec
+            && ours
+            && balancer.attributes.get(PROTECTION).is_some_and(|value| value == "true")
+        {
+            refusals.push(Refusal::new(
+                actual.id.as_str(),
+                "the load balancer is protected from deletion",
+                "set `load_balancer.deletion_protection = false` and run `reconcile`, then destroy",
+            ));
+        }
+        let tagged = actual.tags.get(naming::STACK_TAG).map(String::as_str) == Some(config.name.as_str());
+        if tagged && state.resources.is_empty() && state.retired.is_empty() {
+            refusals.push(Refusal::new(
+                actual.id.as_str(),
+                "it carries the stack's tags, and the state does not know it",
+                "find everything again with `reconcile state rebuild`, then destroy",
+            ));
+        }
+    }
+    if !options.delete_records {
+        refusals.extend(
+            back.unknown_refusals("point the record elsewhere by hand, or say `--delete-records` to have it deleted"),
+        );
+    }
+    if refusals.is_empty() {
+        Ok(())
+    } else {
+        refusals.sort();
+        Err(Refused { refusals })
+    }
+}
+
+/// Visitors whose resolvers remember the load balancer are served until these have forgotten it.
+fn drain(config: &Config, state: &State, back: &WayBack, now: Timestamp, sequence: &mut Sequence) {
+    let margin = drain_margin(config, defaults::ALIAS_TTL);
+    let restored: BTreeSet<Address> = back.restored().collect();
+    let earlier = state.cutovers.iter().filter(|(address, cutover)| {
+        let over = cutover.drained_at(margin).is_some_and(|drained_at| drained_at <= now);
+        address.kind() == Kind::AliasRecord && state.resources.contains_key(*address) && !over
+    });
+    let all: BTreeSet<Address> = restored
+        .iter()
+        .cloned()
+        .chain(earlier.map(|(address, _)| address.clone()))
+        .filter(|address| !back.deletions(true).any(|removal| removal.address == *address))
+        .collect();
+    for record in all {
+        sequence.wait(Wait {
+            address: &record,
+            stage: Stage::Drain,
+            condition: Condition::Drained {
+                record: record.clone(),
+                old_ttl: defaults::ALIAS_TTL,
+                margin,
+            },
+            deadline: config.lockdown.wait,
+            reason: "resolvers may remember the load balancer",
+            also_after: &[],
+        });
+    }
+}
+
+/// What becomes of one object.
+fn removal(
+    config: &Config,
+    observed: &Observed,
+    state: &State,
+    address: &Address,
+    entry: &Entry,
+    options: DestroyOptions,
+) -> Removal {
+    let id = entry.id.as_str();
+    let forget = |reason: &str| Removal::forget(address, id, reason);
+    match address.kind() {
+        Kind::AliasRecord => forget("the name is not the stack's any more"),
+        Kind::PortClosure => forget("the rules are as they were"),
+        Kind::ValidationRecord => match validation_record(observed, address, id) {
+            Some(spec) if options.purge_validation && !others_validate(observed, state, address, &spec) => {
+                Removal::delete(address, Ref::Known(id.to_owned()), &spec, DESTROYED)
+            }
+            Some(_) => forget("it stays in DNS: any certificate of the account for the name needs it"),
+            None => forget("it is gone from DNS"),
+        },
+        Kind::InstanceIngress => match matching::rule_by_id(observed, id) {
+            Some(actual)
+                if entry.origin == Origin::Adopted && !naming::is_owned(&actual.tags, &config.name, address) =>
+            {
+                forget("it was there before")
+            }
+            Some(actual) => Removal::delete(address, Ref::Known(id.to_owned()), &actual.spec, DESTROYED),
+            None => forget("it is gone from AWS"),
+        },
+        kind => match observed.object(kind, id) {
+            Some(actual) => Removal::delete(address, Ref::Known(id.to_owned()), &actual.spec, DESTROYED),
+            None => forget("it is gone from AWS"),
+        },
+    }
+}
+
+/// The validation record as it stands.
+fn validation_record(observed: &Observed, _address: &Address, id: &str) -> Option<Spec> {
+    // `<zone>/<name>/CNAME`
+    let mut parts = id.split('/');
+    let (zone, name) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let value = names::cname(observed, &zone, &name)?;
+    Some(Spec::ValidationRecord(ValidationRecord {
+        zone,
+        name: Ref::Known(name.to_string()),
+        value: Ref::Known(value.to_string()),
+    }))
+}
+
+/// Whether a certificate that is not the stack's is validated by the same record (`aws-facts.md` 1.3).
+fn others_validate(observed: &Observed, state: &State, address: &Address, spec: &Spec) -> bool {
+    let Spec::ValidationRecord(record) = spec else {
+        return true;
+    };
+    let ours = |id: &str| {
+        state.resources.values().any(|entry| entry.id == id) || state.retired.iter().any(|retired| retired.id == id)
+    };
+    let Ok(validated) = address.key().parse::<DomainName>() else {
+        return true;
+    };
+    observed.found.iter().any(|actual| {
+        matches!(&actual.status, Status::Certificate { state, .. } if !matches!(state.as_str(), "FAILED" | "VALIDATION_TIMED_OUT"))
+            && !ours(&actual.id)
+            && actual.outputs.get(&Output::ValidationName(validated.clone())).map(String::as_str) == record.name.known().ok()
+    })
+}
+
+/// To ask for the deletion of what others use is to wait in vain.
+fn keep_what_others_use(observed: &Observed, state: &State, removals: &mut Vec<Removal>, findings: &mut Vec<Finding>) {
+    let ours: BTreeSet<&str> = state
+        .resources
+        .values()
+        .map(|entry| entry.id.as_str())
+        .chain(state.retired.iter().map(|retired| retired.id.as_str()))
+        .collect();
+    removals.retain(|removal| {
+        let crate::plan::Action::Delete { id: Ref::Known(id), .. } = &removal.action else {
+            return true;
+        };
+        let users = users_beside(observed, &ours, id);
+        if users.is_empty() {
+            return true;
+        }
+        findings.push(Finding {
+            severity: Severity::Warning,
+            subject: id.clone(),
+            message: format!("the certificate stays because {} uses it", users.join(", ")),
+            remedy: "give what uses it another certificate, then destroy again".to_owned(),
+        });
+        false
+    });
+}

@@ -1,0 +1,217 @@
+//! What AWS cannot change in place is replaced while visitors keep coming.
+
+use super::{
+    assert_converges, lines, mutating, planned, settled,
+    world::{self, CONFIG, apply, now},
+};
+use crate::{
+    observed::Observed,
+    plan::{Action, Condition, Plan, Stage},
+    resource::{Kind, Spec},
+};
+
+/// The stage and position of the first line that holds the text.
+fn at(plan: &Plan, text: &str) -> usize {
+    let shown = lines(plan);
+    shown
+        .iter()
+        .position(|line| line.contains(text))
+        .unwrap_or_else(|| panic!("no `{text}` in {shown:#?}"))
+}
+
+#[test]
+fn a_target_group_is_proven_before_visitors_come_there_and_the_old_one_goes_last() {
+    let (_, mut observed, mut state) = settled(CONFIG);
+    let plain = super::config(&CONFIG.replace("health ", "backend = { protocol = \"HTTP\" }\nhealth "));
+    let plan = assert_converges(&plain, &mut observed, &mut state);
+    assert_eq!(
+        mutating(&plan),
+        [
+            "prepare replace target_group.www",
+            "prepare create listener_rule.443.www.proof",
+            "prepare replace target.www.i-0a",
+            "cutover update listener.443",
+            "cleanup delete target.www.i-0a",
+            "cleanup delete listener_rule.443.www.proof",
+            "cleanup delete target_group.www",
+        ]
+    );
+    assert!(at(&plan, "create listener_rule.443.www.proof") < at(&plan, "wait healthy"));
+    assert!(at(&plan, "wait healthy") < at(&plan, "wait answers listener.443"));
+    assert!(at(&plan, "wait answers listener.443") < at(&plan, "update listener.443"));
+    assert!(at(&plan, "update listener.443") < at(&plan, "wait drained listener.443"));
+    // The request of the proof matches the rule for it, and nobody else's does.
+    let header = plan.steps.iter().find_map(|step| match &step.action {
+        Action::Wait {
+            condition: Condition::SiteAnswers { request, .. },
+            ..
+        } if step.stage == Stage::Prove => request.headers.get("x-reconcile-proof").cloned(),
+        _ => None,
+    });
+    let rule = plan.steps.iter().find_map(|step| match &step.action {
+        Action::Create {
+            desired: Spec::ListenerRule(rule),
+        } => Some(rule.conditions.clone()),
+        _ => None,
+    });
+    let values = rule.unwrap()["http-header x-reconcile-proof"].clone();
+    assert_eq!(values.into_iter().collect::<Vec<_>>(), [header.unwrap()]);
+}
+
+#[test]
+fn a_replacement_that_was_cut_off_at_any_step_is_carried_on() {
+    let scheme = format!("{CONFIG}\n[load_balancer]\nscheme = \"internal\"\n");
+    let plain = CONFIG.replace("health ", "backend = { protocol = \"HTTP\" }\nhealth ");
+    let names = CONFIG.replace("health ", "aliases = [\"example.com\"]\nhealth ");
+    for text in [scheme, plain, names] {
+        let config = super::config(&text);
+        let (_, observed, state) = settled(CONFIG);
+        let whole = planned(&config, &observed, &state);
+        for steps in 0..whole.steps.len() {
+            let (mut observed, mut state) = (observed.clone(), state.clone());
+            let mut cut = whole.clone();
+            cut.steps.truncate(steps);
+            apply(&cut, &mut observed, &mut state);
+            assert_converges(&config, &mut observed, &mut state);
+            let balancers = observed
+                .found
+                .iter()
+                .filter(|actual| actual.spec.kind() == Kind::LoadBalancer);
+            assert_eq!(balancers.count(), 1, "cut off after {steps} steps of {text}");
+            assert!(state.retired.is_empty(), "cut off after {steps} steps of {text}");
+        }
+    }
+}
+
+#[test]
+fn another_scheme_replaces_the_load_balancer_with_all_that_hangs_on_it() {
+    let (_, mut observed, mut state) = settled(CONFIG);
+    let internal = super::config(&format!("{CONFIG}\n[load_balancer]\nscheme = \"internal\"\n"));
+    let plan = assert_converges(&internal, &mut observed, &mut state);
+    assert_eq!(
+        mutating(&plan),
+        [
+            "prepare replace target_group.www",
+            "prepare replace load_balancer.main",
+            "prepare replace listener.443",
+            "prepare replace target.www.i-0a",
+            "cutover update alias_record.www.example.com",
+            "cleanup delete target.www.i-0a",
+            "cleanup delete listener.443",
+            "cleanup delete load_balancer.main",
+            "cleanup delete target_group.www",
+        ]
+    );
+    assert!(at(&plan, "wait drained alias_record") < at(&plan, "delete target."));
+    assert!(
+        plan.findings.iter().any(|finding| finding.message.contains("web ACL")),
+        "{:?}",
+        plan.findings
+    );
+}
+
+#[test]
+fn nothing_old_is_deleted_in_a_later_run_before_the_drain_is_over() {
+    let (_, mut observed, mut state) = settled(CONFIG);
+    let internal = super::config(&format!("{CONFIG}\n[load_balancer]\nscheme = \"internal\"\n"));
+    let first = planned(&internal, &observed, &state).until(Stage::Cutover);
+    apply(&first, &mut observed, &mut state);
+    let record = super::super::addresses::record_address(&"www.example.com".parse().unwrap());
+    state.cutovers.get_mut(&record).unwrap().in_sync_at = Some(now());
+    let second = planned(&internal, &observed, &state);
+    assert!(
+        at(&second, "wait drained alias_record") < at(&second, "delete load_balancer.main"),
+        "{:#?}",
+        lines(&second)
+    );
+    assert_converges(&internal, &mut observed, &mut state);
+}
+
+#[test]
+fn going_back_in_the_middle_of_a_replacement_is_refused() {
+    let (config, mut observed, mut state) = settled(CONFIG);
+    let internal = super::config(&format!("{CONFIG}\n[load_balancer]\nscheme = \"internal\"\n"));
+    let first = planned(&internal, &observed, &state).until(Stage::Cutover);
+    apply(&first, &mut observed, &mut state);
+    let refused = super::plan(&config, &observed, &state, now()).unwrap_err().to_string();
+    assert!(
+        refused.contains("an earlier replacement is not done with it yet"),
+        "{refused}"
+    );
+}
+
+/// A second instance beside the first one, with a group of its own.
+fn with_second_instance(observed: &mut Observed) {
+    let mut second = observed.instances.values().next().unwrap().clone();
+    second.public_address = Some("203.0.113.11".parse().unwrap());
+    "eni-b".clone_into(&mut second.primary_interface);
+    second.security_groups = ["sg-b".parse().unwrap()].into();
+    let mut interface = observed.interfaces[0].clone();
+    "eni-b".clone_into(&mut interface.id);
+    interface.security_groups.clone_from(&second.security_groups);
+    interface.instance = Some("i-0b".parse().unwrap());
+    observed.interfaces.push(interface);
+    observed.instances.insert("i-0b".parse().unwrap(), second);
+    let group = world::seed().security_groups.values().next().unwrap().clone();
+    observed.security_groups.insert("sg-b".parse().unwrap(), group);
+}
+
+#[test]
+fn another_instance_is_healthy_before_the_old_one_leaves() {
+    let (_, mut observed, mut state) = settled(CONFIG);
+    with_second_instance(&mut observed);
+    let other = super::config(&CONFIG.replace("i-0a", "i-0b"));
+    let plan = assert_converges(&other, &mut observed, &mut state);
+    assert!(at(&plan, "create target.www.i-0b") < at(&plan, "wait healthy target.www.i-0b"));
+    assert!(at(&plan, "wait healthy target.www.i-0b") < at(&plan, "delete target.www.i-0a"));
+    assert!(at(&plan, "delete target.www.i-0a") < at(&plan, "delete instance_ingress.sg-a.443"));
+    // The way to the old instance stays open until it has left.
+    let group: Vec<String> = mutating(&plan)
+        .into_iter()
+        .filter(|line| line.contains("security_group"))
+        .collect();
+    assert_eq!(
+        group,
+        [
+            "prepare update security_group.load_balancer",
+            "cleanup update security_group.load_balancer"
+        ]
+    );
+}
+
+#[test]
+fn another_backend_port_takes_the_same_target_group() {
+    let (_, mut observed, mut state) = settled(CONFIG);
+    let other = super::config(&CONFIG.replace("health ", "ports.backend = 8443\nhealth "));
+    let plan = assert_converges(&other, &mut observed, &mut state);
+    let shown = mutating(&plan);
+    assert!(!shown.iter().any(|line| line.contains("target_group")), "{shown:#?}");
+    assert!(at(&plan, "replace target.www.i-0a") < at(&plan, "wait healthy"));
+    assert!(at(&plan, "wait healthy") < at(&plan, "delete target.www.i-0a"));
+}
+
+#[test]
+fn an_instance_in_another_vpc_takes_everything_along() {
+    let (_, mut observed, mut state) = settled(CONFIG);
+    with_second_instance(&mut observed);
+    let vpc = "vpc-2".parse().unwrap();
+    let instance = observed.instances.get_mut(&"i-0b".parse().unwrap()).unwrap();
+    instance.vpc = vpc;
+    instance.subnet = "subnet-2a".parse().unwrap();
+    for (id, zone) in [("subnet-2a", "ap-northeast-1a"), ("subnet-2c", "ap-northeast-1c")] {
+        let mut subnet = world::subnet(id, zone, true);
+        subnet.vpc = "vpc-2".parse().unwrap();
+        observed.subnets.push(subnet);
+    }
+    let other = super::config(&CONFIG.replace("i-0a", "i-0b"));
+    let plan = assert_converges(&other, &mut observed, &mut state);
+    for kind in [
+        "security_group.load_balancer",
+        "load_balancer.main",
+        "target_group.www",
+        "listener.443",
+    ] {
+        assert!(at(&plan, &format!("replace {kind}")) < at(&plan, "update alias_record"));
+        assert!(at(&plan, "wait drained") < at(&plan, &format!("delete {kind}")));
+    }
+}

@@ -1,0 +1,209 @@
+//! Several sites behind one load balancer.
+
+use super::{
+    assert_converges, lines, mutating, planned, settled,
+    world::{CONFIG, apply, now, record},
+};
+use crate::{
+    config::Config,
+    observed::Actual,
+    resource::{Kind, Spec},
+    state::State,
+};
+
+const SHOP: &str = r#"
+[site.shop]
+domain   = "shop.example.com"
+aliases  = ["*.shop.example.com"]
+instance = "i-0a"
+health   = { path = "/" }
+"#;
+
+fn both() -> String {
+    format!("{CONFIG}{SHOP}")
+}
+
+fn rules(found: &[Actual]) -> Vec<(u16, Vec<String>)> {
+    let mut rules: Vec<_> = found
+        .iter()
+        .filter_map(|actual| match &actual.spec {
+            Spec::ListenerRule(rule) => Some((rule.priority, rule.conditions["host-header"].iter().cloned().collect())),
+            _ => None,
+        })
+        .collect();
+    rules.sort();
+    rules
+}
+
+#[test]
+fn each_site_has_a_certificate_a_target_group_and_rules_of_its_own() {
+    let (_, observed, _) = settled(&both());
+    let count = |kind: Kind| {
+        observed
+            .found
+            .iter()
+            .filter(|actual| actual.spec.kind() == kind)
+            .count()
+    };
+    assert_eq!(
+        (
+            count(Kind::LoadBalancer),
+            count(Kind::SecurityGroup),
+            count(Kind::Listener)
+        ),
+        (1, 1, 1)
+    );
+    assert_eq!(
+        (
+            count(Kind::Certificate),
+            count(Kind::TargetGroup),
+            count(Kind::ListenerCertificate)
+        ),
+        (2, 2, 1)
+    );
+    assert_eq!(
+        rules(&observed.found),
+        [
+            (1000, vec!["shop.example.com".to_owned()]),
+            (1001, vec!["www.example.com".to_owned()]),
+            (48_000, vec!["*.shop.example.com".to_owned()]),
+        ]
+    );
+    let Some(Spec::Listener(listener)) = observed
+        .found
+        .iter()
+        .map(|actual| &actual.spec)
+        .find(|spec| spec.kind() == Kind::Listener)
+    else {
+        panic!()
+    };
+    assert!(listener.fixed_response.as_deref().unwrap().starts_with("404 "));
+}
+
+#[test]
+fn a_second_site_takes_nothing_from_the_first() {
+    let (_, mut observed, mut state) = settled(CONFIG);
+    observed
+        .record_sets
+        .push(record("shop.example.com", "A", 300, &["203.0.113.10"]));
+    let config = super::config(&both());
+    let plan = assert_converges(&config, &mut observed, &mut state);
+    let shown = mutating(&plan);
+    let about_www: Vec<&String> = shown.iter().filter(|line| line.contains("www")).collect();
+    assert_eq!(about_www, ["prepare create listener_rule.443.www"], "{shown:#?}");
+    // The default answer changes when the rule of the first site is there, and no certificate changes its place.
+    let position = |text: &str| shown.iter().position(|line| line.contains(text)).unwrap();
+    assert!(position("create listener_rule.443.www") < position("cutover update listener.443"));
+    let listener = plan
+        .steps
+        .iter()
+        .find(|step| step.address.key() == "443" && step.action.is_mutating())
+        .unwrap();
+    assert!(
+        listener.changes.iter().all(|change| change.path != "certificate"),
+        "{:?}",
+        listener.changes
+    );
+}
+
+#[test]
+fn a_site_that_leaves_takes_only_its_own_along() {
+    let (_, mut observed, mut state) = settled(&both());
+    let one = super::config(CONFIG);
+    let refused = super::plan(&one, &observed, &state, now()).unwrap_err().to_string();
+    assert!(
+        refused.contains("its record still leads visitors to the load balancer"),
+        "{refused}"
+    );
+    // Visitors go elsewhere first.
+    observed.record_sets.retain(|set| !set.name.as_str().contains("shop"));
+    observed
+        .record_sets
+        .push(record("shop.example.com", "A", 300, &["198.51.100.1"]));
+    let plan = assert_converges(&one, &mut observed, &mut state);
+    let shown = mutating(&plan);
+    assert!(
+        shown.contains(&"cleanup delete target_group.shop".to_owned()),
+        "{shown:#?}"
+    );
+    assert!(
+        shown
+            .iter()
+            .all(|line| line.contains("shop") || line.contains("listener")),
+        "{shown:#?}"
+    );
+    assert!(
+        state.resources.keys().all(|address| !address.key().contains("shop")),
+        "{:?}",
+        state.resources
+    );
+}
+
+fn priority_of(state: &State, observed: &crate::observed::Observed, address: &str) -> u16 {
+    let id = state.id(&address.parse().unwrap()).unwrap();
+    match &observed.by_id(id).unwrap().spec {
+        Spec::ListenerRule(rule) => rule.priority,
+        _ => panic!("another kind"),
+    }
+}
+
+#[test]
+fn priorities_stay_when_sites_come_and_others_have_rules_too() {
+    let (_, mut observed, mut state) = settled(&both());
+    let before = priority_of(&state, &observed, "listener_rule.443.www");
+    // Somebody else's rule has the next number.
+    let listener = state.id(&"listener.443".parse().unwrap()).unwrap().to_owned();
+    let mut foreign = observed
+        .found
+        .iter()
+        .find(|actual| actual.spec.kind() == Kind::ListenerRule)
+        .cloned()
+        .unwrap();
+    "arn:foreign".clone_into(&mut foreign.id);
+    foreign.tags.clear();
+    if let Spec::ListenerRule(rule) = &mut foreign.spec {
+        rule.priority = 1002;
+        rule.tags.clear();
+        rule.listener = crate::resource::Ref::Known(listener);
+        rule.conditions = [("path-pattern".to_owned(), ["/admin/*".to_owned()].into())].into();
+    }
+    observed.found.push(foreign);
+    let third = SHOP.replace("shop", "blog");
+    let config: Config = super::config(&format!("{}{third}", both()));
+    let plan = assert_converges(&config, &mut observed, &mut state);
+    assert_eq!(priority_of(&state, &observed, "listener_rule.443.www"), before);
+    assert_eq!(priority_of(&state, &observed, "listener_rule.443.blog"), 1003);
+    assert!(
+        plan.findings.iter().any(|finding| finding.subject == "arn:foreign"),
+        "{:?}",
+        plan.findings
+    );
+    assert!(observed.by_id("arn:foreign").is_some());
+}
+
+#[test]
+fn many_names_of_a_site_share_as_many_rules_as_it_takes() {
+    let names: Vec<String> = (1..=7).map(|number| format!("\"n{number}.example.com\"")).collect();
+    let more = format!("aliases = [{}]\nhealth ", names.join(", "));
+    let (_, observed, _) = settled(&format!("{}{SHOP}", CONFIG.replace("health ", &more)));
+    let exact: Vec<usize> = rules(&observed.found)
+        .into_iter()
+        .filter(|(priority, hosts)| *priority < 30_000 && hosts.iter().all(|host| !host.contains("shop")))
+        .map(|(_, hosts)| hosts.len())
+        .collect();
+    assert_eq!(exact.iter().sum::<usize>(), 8);
+    assert!(exact.iter().all(|hosts| *hosts <= 5), "{exact:?}");
+}
+
+#[test]
+fn adding_a_site_while_another_gets_a_new_target_group_is_refused() {
+    let (_, mut observed, mut state) = settled(CONFIG);
+    let text = both().replacen("health ", "backend = { protocol = \"HTTP\" }\nhealth ", 1);
+    let refused = super::plan(&super::config(&text), &observed, &state, now())
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("a site is added while"), "{refused}");
+    let only = planned(&super::config(&both()), &observed, &state);
+    apply(&only, &mut observed, &mut state);
+    assert!(!lines(&planned(&super::config(&text), &observed, &state)).is_empty());
+}

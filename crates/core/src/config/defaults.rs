@@ -54,3 +54,16 @@ pub const MAX_STACK_NAME: usize = 32;
 pub const MAX_SITE_NAME: usize = 32;
 /// Names that one certificate may carry by default (`aws-facts.md` 1.1).
 pub const MAX_CERTIFICATE_NAMES: usize = 10;
+
+/// The longest time that requests under way may take when a target leaves (`aws-facts.md` 2.5).
+pub const MAX_DEREGISTRATION_DELAY: u32 = 3600;
+/// How long the load balancer's cookie may bind a visitor to one instance, in seconds.
+pub const STICKINESS: std::ops::RangeInclusive<u32> = 1..=7 * 24 * 60 * 60;
+/// How long a new target's share may grow, in seconds; 0 besides, for off (`aws-facts.md` 2.5).
+pub const SLOW_START: std::ops::RangeInclusive<u32> = 30..=900;
+/// The longest key of an attribute of a load balancer or listener.
+pub const MAX_ATTRIBUTE_KEY: usize = 256;
+/// The longest value of an attribute, which is that of a header.
+pub const MAX_ATTRIBUTE_VALUE: usize = 1024;
+/// The least `max-age` with which browsers take a name into their own lists (`preload`), in seconds: a year.
+pub const HSTS_PRELOAD_AGE: u64 = 365 * 24 * 60 * 60;

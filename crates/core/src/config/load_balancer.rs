@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    AccessLogs, HttpMode, IpAddressType, LoadBalancerAttributes, LoadBalancerConfig, Scheme, checks, defaults,
+    AccessLogs, HttpMode, IpAddressType, LoadBalancerAttributes, LoadBalancerConfig, Scheme, attributes, checks,
+    defaults,
     entry::Entry,
     reader::{Checked, Reader},
     site::{Surroundings, distinct, not_empty},
@@ -42,6 +43,22 @@ pub(super) fn load_balancer(root: &mut Reader<'_>, surroundings: &Surroundings<'
     let deletion_protection = reader.optional("deletion_protection", Entry::boolean);
     let drop_invalid_headers = reader.optional("drop_invalid_headers", Entry::boolean);
     let access_logs = access_logs(&mut reader);
+    let others = reader.or("attributes", BTreeMap::new(), |entry| {
+        attributes::attributes(
+            entry,
+            attributes::OF_LOAD_BALANCERS,
+            "attributes = { \"routing.http2.enabled\" = \"false\" }",
+        )
+    });
+    let hsts = reader.optional("hsts", attributes::hsts);
+    let listener_attributes = reader.or("listener_attributes", BTreeMap::new(), |entry| {
+        attributes::attributes(
+            entry,
+            attributes::OF_LISTENERS,
+            "listener_attributes = { \"routing.http.response.server.enabled\" = \"false\" }",
+        )
+    });
+    let web_acl = reader.optional("web_acl", |entry| attributes::web_acl(entry, surroundings));
     reader.finish();
     let ip_address_type = ip_address_type?;
     Ok(LoadBalancerConfig {
@@ -56,11 +73,11 @@ pub(super) fn load_balancer(root: &mut Reader<'_>, surroundings: &Surroundings<'
             deletion_protection: deletion_protection?,
             drop_invalid_headers: drop_invalid_headers?,
             access_logs: access_logs?,
-            others: BTreeMap::new(),
+            others: others?,
         },
-        hsts: None,
-        listener_attributes: BTreeMap::new(),
-        web_acl: None,
+        hsts: hsts?,
+        listener_attributes: listener_attributes?,
+        web_acl: web_acl?,
     })
 }
 
@@ -98,20 +115,33 @@ fn http(reader: &mut Reader<'_>, surroundings: &Surroundings<'_>) -> Checked<Htt
     let mut result = Ok(mode);
     if mode == HttpMode::Redirect {
         let redirect: Range<usize> = entry.span();
-        for (_, listen) in surroundings
-            .listen_ports
-            .borrow()
-            .iter()
-            .filter(|(port, _)| *port == defaults::HTTP_PORT)
-        {
-            result = Err(listen.conflict(
-                format!(
-                    "port {} of the load balancer is taken by the redirect to HTTPS",
-                    defaults::HTTP_PORT
-                ),
-                "choose another port, or set `http = \"closed\"` in `[load_balancer]`",
-                (redirect.clone(), "the redirect"),
-            ));
+        let ports = surroundings.listen_ports.borrow();
+        // The port that the redirect leads to: the default one, or the first in the file.
+        let to = if surroundings.default_port.get() {
+            Some(defaults::LISTEN_PORT)
+        } else {
+            let first = ports.iter().min_by_key(|(_, listen)| listen.span().start);
+            first.map(|(port, _)| *port)
+        };
+        for (port, listen) in ports.iter() {
+            if *port == defaults::HTTP_PORT {
+                result = Err(listen.conflict(
+                    format!(
+                        "port {} of the load balancer is taken by the redirect to HTTPS",
+                        defaults::HTTP_PORT
+                    ),
+                    "choose another port, or set `http = \"closed\"` in `[load_balancer]`",
+                    (redirect.clone(), "the redirect"),
+                ));
+            } else if let Some(to) = to.filter(|to| to != port) {
+                result = Err(listen.conflict(
+                    format!(
+                        "visitors are redirected to one port, but another site listens on {to} and this one on {port}"
+                    ),
+                    "let all sites listen on the same port, or set `http = \"closed\"` in `[load_balancer]`",
+                    (redirect.clone(), "the redirect"),
+                ));
+            }
         }
     }
     result

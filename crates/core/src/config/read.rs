@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::de::DeTable;
 
 use super::{
-    Config, checks,
+    Config,
+    adopt::{self, Stack},
+    checks,
     diagnostic::{ConfigErrorKind, ConfigErrors, Finding},
     load_balancer,
     reader::{Checked, Diagnostics, Reader},
@@ -85,6 +87,16 @@ fn config<'d>(diagnostics: &'d Diagnostics, document: &'d DeTable<'d>) -> Checke
     let load_balancer = load_balancer::load_balancer(&mut root, &surroundings);
     let prove = run::prove(&mut root);
     let lockdown = run::lockdown(&mut root);
+    let adopt = root.or("adopt", BTreeSet::new(), |entry| {
+        let stack = match (&sites, &load_balancer) {
+            (Ok((sites, _)), Ok(load_balancer)) => Some(Stack {
+                sites,
+                http: load_balancer.http,
+            }),
+            _ => None,
+        };
+        adopt::adopt(entry, &surroundings, stack.as_ref())
+    });
     root.finish();
     names?;
     let (sites, first_domain) = sites?;
@@ -97,6 +109,6 @@ fn config<'d>(diagnostics: &'d Diagnostics, document: &'d DeTable<'d>) -> Checke
         load_balancer: load_balancer?,
         prove: prove?,
         lockdown: lockdown?,
-        adopt: BTreeSet::new(),
+        adopt: adopt?,
     })
 }

@@ -1,7 +1,7 @@
 //! Reads the sites.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     ops::Range,
 };
@@ -11,7 +11,7 @@ use super::{
     entry::Entry,
     reader::{Checked, Reader, shown},
 };
-use crate::value::{CertificateArn, DomainName, InstanceId, MAX_COMMON_NAME_OCTETS, Region};
+use crate::value::{CertificateArn, DomainName, InstanceId, MAX_COMMON_NAME_OCTETS, Region, Seconds};
 
 const PROTOCOLS: [(&str, Protocol); 2] = [("HTTPS", Protocol::Https), ("HTTP", Protocol::Http)];
 const KEY_ALGORITHMS: [(&str, KeyAlgorithm); 3] = [
@@ -36,6 +36,8 @@ pub(super) struct Surroundings<'d> {
     pub(super) domains: RefCell<Vec<(usize, DomainName)>>,
     /// The port of every site that sets one on the load balancer.
     pub(super) listen_ports: RefCell<Vec<(u16, Entry<'d>)>>,
+    /// Whether a site sets none, and so listens on the default one.
+    pub(super) default_port: Cell<bool>,
 }
 
 impl Surroundings<'_> {
@@ -46,6 +48,7 @@ impl Surroundings<'_> {
             names: RefCell::default(),
             domains: RefCell::default(),
             listen_ports: RefCell::default(),
+            default_port: Cell::default(),
         }
     }
 
@@ -169,6 +172,11 @@ fn site<'d>(name: &str, mut reader: Reader<'d>, surroundings: &Surroundings<'d>)
             protocol
         });
     let health = health(&mut reader, backend_protocol);
+    let deregistration_delay = reader.optional("deregistration_delay", |entry| {
+        entry.seconds(0..=defaults::MAX_DEREGISTRATION_DELAY)
+    });
+    let stickiness = reader.optional("stickiness", |entry| entry.seconds(defaults::STICKINESS));
+    let slow_start = reader.optional("slow_start", slow_start);
     reader.finish();
     let (listen_port, backend_port) = ports?;
     Ok(Site {
@@ -181,9 +189,9 @@ fn site<'d>(name: &str, mut reader: Reader<'d>, surroundings: &Surroundings<'d>)
         backend_protocol: backend_protocol?,
         health: health?,
         certificate: certificate?,
-        deregistration_delay: None,
-        stickiness: None,
-        slow_start: None,
+        deregistration_delay: deregistration_delay?,
+        stickiness: stickiness?,
+        slow_start: slow_start?,
     })
 }
 
@@ -259,14 +267,17 @@ fn instances(reader: &mut Reader<'_>) -> Checked<BTreeSet<InstanceId>> {
 
 fn ports<'d>(reader: &mut Reader<'d>, surroundings: &Surroundings<'d>) -> Checked<(u16, u16)> {
     let mut ports = reader.table("ports", "ports = { listen = 443, backend = 443 }")?;
-    let listen = ports.or("listen", defaults::LISTEN_PORT, |entry| {
+    let listen = ports.optional("listen", |entry| {
         let port = entry.integer(1..=u16::MAX)?;
         surroundings.listen_ports.borrow_mut().push((port, entry.clone()));
         Ok(port)
     });
+    if let Ok(None) = listen {
+        surroundings.default_port.set(true);
+    }
     let backend = ports.or("backend", defaults::BACKEND_PORT, |entry| entry.integer(1..=u16::MAX));
     ports.finish();
-    Ok((listen?, backend?))
+    Ok((listen?.unwrap_or(defaults::LISTEN_PORT), backend?))
 }
 
 fn health(reader: &mut Reader<'_>, backend_protocol: Checked<Protocol>) -> Checked<Health> {
@@ -333,6 +344,19 @@ fn health(reader: &mut Reader<'_>, backend_protocol: Checked<Protocol>) -> Check
         healthy: healthy?,
         unhealthy: unhealthy?,
     })
+}
+
+/// How long a new target's share grows: off, or within AWS's limits (`aws-facts.md` 2.5).
+fn slow_start(entry: &Entry<'_>) -> Checked<Seconds> {
+    let seconds = entry.seconds(0..=*defaults::SLOW_START.end())?;
+    if seconds.get() > 0 && !defaults::SLOW_START.contains(&seconds.get()) {
+        let (least, most) = (defaults::SLOW_START.start(), defaults::SLOW_START.end());
+        return Err(entry.invalid(
+            format!("`slow_start` has to be `0s`, or from {least}s to {most}s, found `{seconds}`"),
+            format!("choose a duration from `{least}s` to `{most}s`, or `0s` to turn it off"),
+        ));
+    }
+    Ok(seconds)
 }
 
 /// What `read` makes of each element, no two of which may be the same.

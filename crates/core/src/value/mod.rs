@@ -3,11 +3,13 @@
 //! Normalisation (case, trailing dots, octal escapes, canonical CIDRs) happens in the constructors and nowhere else, so
 //! two spellings of one thing cannot differ in a diff.
 
+mod arn;
 mod domain;
 mod duration;
 mod id;
 mod network;
 
+pub use arn::Arn;
 pub use domain::{DomainName, DomainNameError, MAX_COMMON_NAME_OCTETS, MAX_LABEL_OCTETS, MAX_OCTETS};
 pub use duration::{Seconds, SecondsError};
 pub use id::{AccountId, CertificateArn, IdError, InstanceId, Region, SecurityGroupId, SubnetId, VpcId, ZoneId};

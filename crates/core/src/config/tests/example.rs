@@ -13,13 +13,30 @@ fn with_defaults() -> String {
     EXAMPLE.lines().map(activate).collect::<Vec<_>>().join("\n")
 }
 
-/// The lines that show what is not set by itself, without their mark.
-fn additions() -> Vec<&'static str> {
-    EXAMPLE.lines().filter_map(|line| line.strip_prefix("#+ ")).collect()
+/// The examples of what is not set by itself, without their mark: single lines, and tables with all of theirs.
+fn additions() -> Vec<String> {
+    let mut additions: Vec<String> = Vec::new();
+    let mut in_table = false;
+    for line in EXAMPLE.lines() {
+        let Some(text) = line.strip_prefix("#+ ") else {
+            in_table = false;
+            continue;
+        };
+        match additions.last_mut() {
+            Some(table) if in_table => *table += &["\n", text].concat(),
+            _ => additions.push(text.to_owned()),
+        }
+        in_table |= text.starts_with('[');
+    }
+    additions
 }
 
-/// The example with one such line activated, in place of a line that says something else about the same thing.
+/// The example with one of them activated, in place of a line that says something else about the same thing.
 fn with_addition(addition: &str) -> String {
+    if addition.starts_with('[') {
+        let marked: Vec<String> = addition.lines().map(|line| format!("#+ {line}")).collect();
+        return EXAMPLE.replace(&marked.join("\n"), addition);
+    }
     EXAMPLE
         .lines()
         .map(|line| match line.strip_prefix("#+ ") {
@@ -47,9 +64,9 @@ fn every_default_that_the_example_states_is_the_default() {
 
 #[test]
 fn every_addition_that_the_example_shows_makes_a_difference() {
-    assert!(additions().len() >= 12);
+    assert!(additions().len() >= 20);
     for addition in additions() {
-        assert_ne!(read(&with_addition(addition)), read(EXAMPLE), "{addition}");
+        assert_ne!(read(&with_addition(&addition)), read(EXAMPLE), "{addition}");
     }
 }
 
@@ -84,4 +101,15 @@ fn lines_of(table: &str) -> Vec<&'static str> {
             here == table
         })
         .collect()
+}
+
+#[test]
+fn the_example_shows_a_second_site() {
+    let table = additions()
+        .into_iter()
+        .find(|addition| addition.starts_with('['))
+        .unwrap();
+    let config = read(&with_addition(&table));
+    let names: Vec<&str> = config.sites.keys().map(SiteName::as_str).collect();
+    assert_eq!(names, ["api", "www"]);
 }

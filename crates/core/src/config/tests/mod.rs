@@ -1,5 +1,7 @@
 //! What a file may hold, what is made of it, and what is said where it may not.
 
+mod adopted;
+mod attributes;
 mod example;
 mod refused;
 mod refused_top;

@@ -39,8 +39,8 @@ http = "redirected"
     5 │ instance = "0123456789abcdef0"
       ╰────
      help: did you mean `domain`?
-           keys in `site.NAME`: `aliases`, `backend`, `certificate`, `domain`, `health`, `instance`,
-           `instances`, `key_algorithm`, `ports`, `zone`
+           keys in `site.NAME`: `aliases`, `backend`, `certificate`, `deregistration_delay`, `domain`,
+           `health`, `instance`, `instances`, `key_algorithm`, `ports`, `slow_start`, `stickiness`, `zone`
      × `0123456789abcdef0` is not an instance id, expected something like `i-0123456789abcdef0`
       ╭─[reconcile.toml:5:12]
     4 │ domian   = "www.example.com"
@@ -118,8 +118,8 @@ fn a_setting_in_the_wrong_table() {
     9 │ [load_balancer]
       ╰────
      help: `region` belongs at the top of the file, above the first `[table]`
-           keys in `site.NAME`: `aliases`, `backend`, `certificate`, `domain`, `health`, `instance`,
-           `instances`, `key_algorithm`, `ports`, `zone`
+           keys in `site.NAME`: `aliases`, `backend`, `certificate`, `deregistration_delay`, `domain`,
+           `health`, `instance`, `instances`, `key_algorithm`, `ports`, `slow_start`, `stickiness`, `zone`
      × unknown key `aliases`
        ╭─[reconcile.toml:10:1]
      9 │ [load_balancer]
@@ -128,8 +128,9 @@ fn a_setting_in_the_wrong_table() {
     11 │ idle-timeout = "60s"
        ╰────
      help: `aliases` belongs in `site.NAME`
-           keys in `load_balancer`: `access_logs`, `allow_from`, `deletion_protection`, `drop_invalid_headers`,
-           `http`, `idle_timeout`, `ip_address_type`, `scheme`, `subnets`, `tls_policy`
+           keys in `load_balancer`: `access_logs`, `allow_from`, `attributes`, `deletion_protection`,
+           `drop_invalid_headers`, `hsts`, `http`, `idle_timeout`, `ip_address_type`, `listener_attributes`,
+           `scheme`, `subnets`, `tls_policy`, `web_acl`
      × unknown key `idle-timeout`
        ╭─[reconcile.toml:11:1]
     10 │ aliases = []
@@ -138,8 +139,9 @@ fn a_setting_in_the_wrong_table() {
     12 │ [lockdon]
        ╰────
      help: did you mean `idle_timeout`?
-           keys in `load_balancer`: `access_logs`, `allow_from`, `deletion_protection`, `drop_invalid_headers`,
-           `http`, `idle_timeout`, `ip_address_type`, `scheme`, `subnets`, `tls_policy`
+           keys in `load_balancer`: `access_logs`, `allow_from`, `attributes`, `deletion_protection`,
+           `drop_invalid_headers`, `hsts`, `http`, `idle_timeout`, `ip_address_type`, `listener_attributes`,
+           `scheme`, `subnets`, `tls_policy`, `web_acl`
      × unknown key `lockdon`
        ╭─[reconcile.toml:12:2]
     11 │ idle-timeout = "60s"
@@ -148,8 +150,8 @@ fn a_setting_in_the_wrong_table() {
     13 │
        ╰────
      help: did you mean `lockdown`?
-           keys at the top of the file: `load_balancer`, `lockdown`, `name`, `profile`, `prove`, `region`,
-           `site`, `tags`
+           keys at the top of the file: `adopt`, `load_balancer`, `lockdown`, `name`, `profile`, `prove`,
+           `region`, `site`, `tags`
     "#);
 }
 

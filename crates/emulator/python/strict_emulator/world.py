@@ -104,6 +104,7 @@ def balancer_view(balancer: Any) -> dict[str, Any]:
         "dns_name": balancer.dns_name,
         "state": balancer.load_balancer_state["Code"],
         "scheme": balancer.scheme or "internet-facing",
+        "ip_address_type": balancer.ip_address_type or "ipv4",
         "security_groups": list(balancer.security_groups or []),
         "listeners": [listener_view(listener) for listener in balancer.listeners.values()],
         "attributes": {key: str(value) for key, value in balancer.attrs.items()},
@@ -134,12 +135,23 @@ def listener_view(listener: Any) -> dict[str, Any]:
 
 
 def condition_view(condition: dict[str, Any]) -> dict[str, Any]:
-    """A rule's condition, with the values wherever the caller put them."""
+    """A rule's condition, with the values wherever the caller put them.
+
+    Of a query string's pairs each is one value, `key=value`.
+    """
     values = list(condition.get("Values") or [])
+    view = {"field": condition.get("Field"), "values": values}
     for key, config in condition.items():
-        if not values and key.endswith("Config") and isinstance(config, dict):
-            values = list(config.get("Values") or [])
-    return {"field": condition.get("Field"), "values": values}
+        if not key.endswith("Config") or not isinstance(config, dict):
+            continue
+        values = values or list(config.get("Values") or [])
+        if config.get("HttpHeaderName"):
+            view["header"] = config["HttpHeaderName"]
+    view["values"] = [
+        f"{value.get('Key', '')}={value.get('Value', '')}" if isinstance(value, dict) else value
+        for value in values
+    ]
+    return view
 
 
 def action_view(data: dict[str, Any]) -> dict[str, Any]:

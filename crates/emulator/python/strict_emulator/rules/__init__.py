@@ -18,4 +18,5 @@ from . import (  # noqa: F401
     elbv2_targets,
     route53,
     route53_changes,
+    wafv2,
 )

@@ -35,8 +35,8 @@ mod server;
 mod visitor;
 mod world;
 
-pub use control::{CertificateFailure, Control, Fault, FaultKind, HealthStep, LoggedRequest, Settings};
-pub use data_plane::{CertificateIssuer, DataPlane, DataPlaneOptions, ForceHttps, Route, WebServer};
+pub use control::{CertificateFailure, Control, Fault, FaultKind, HealthStep, LoggedRequest, Renewal, Settings};
+pub use data_plane::{CertificateIssuer, DataPlane, DataPlaneOptions, ForceHttps, ForeignHosts, Route, WebServer};
 pub use environment::PythonEnvironment;
 pub use error::Error;
 pub use server::{Emulator, Options};

@@ -7,6 +7,7 @@ mod admission;
 mod certificates;
 mod dns;
 mod dns_server;
+mod headers;
 mod load_balancer;
 mod network;
 mod routing;
@@ -31,8 +32,8 @@ use self::network::{LoopbackNetwork, PortMap};
 use self::sockets::Sockets;
 pub(crate) use self::tls::provider;
 use self::web_server::InstanceServer;
-pub(crate) use self::web_server::REACHED;
-pub use self::web_server::{CertificateIssuer, ForceHttps, Route, WebServer};
+pub use self::web_server::{CertificateIssuer, ForceHttps, ForeignHosts, Route, WebServer};
+pub(crate) use self::web_server::{REACHED, SERVED_BY, SITE};
 use crate::model::World;
 use crate::{Control, Error};
 

@@ -305,6 +305,23 @@ async fn load_balancers_stand_side_by_side_until_they_are_deleted() {
 }
 
 #[tokio::test]
+async fn a_dualstack_load_balancer_answers_by_ipv6() {
+    let stage = Stage::start().await;
+    let mut world = stage.world();
+    world["load_balancers"][0]["ip_address_type"] = json!("dualstack");
+    world["zones"][0]["records"][0]["type"] = json!("AAAA");
+    stage.tell(world).await;
+    let (_, addresses) = stage.ask("www.example.com", RecordType::AAAA).await;
+    let RData::AAAA(address) = addresses[0] else {
+        panic!("{addresses:?}")
+    };
+    let by_ipv6 = TcpStream::connect((address.0, stage.port(443))).await;
+    // A machine without IPv6 cannot even try.
+    let has_ipv6 = std::net::UdpSocket::bind("[::]:0").is_ok();
+    assert_eq!(by_ipv6.is_ok(), has_ipv6);
+}
+
+#[tokio::test]
 async fn a_served_certificate_agrees_with_what_acm_tells() {
     let stage = Stage::start().await;
     let mut world = stage.world();

@@ -20,7 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_rustls::TlsConnector;
 
-use crate::data_plane::{REACHED, SERVED_BY, SITE, provider};
+use crate::data_plane::{REACHED, SERVED_BY, SITE, THROUGH, provider};
 use crate::{DataPlane, Error, http1};
 
 /// How many failures a report describes; it counts all.
@@ -80,6 +80,8 @@ pub struct Report {
     pub addresses: BTreeMap<Ipv4Addr, u64>,
     /// How often each instance answered well, by its id.
     pub instances: BTreeMap<String, u64>,
+    /// How often good answers came through each load balancer, by its name.
+    pub load_balancers: BTreeMap<String, u64>,
     /// The first failures.
     pub failures: Vec<Failure>,
 }
@@ -102,6 +104,7 @@ impl fmt::Display for Report {
             through_load_balancer,
             addresses: _,
             instances: _,
+            load_balancers: _,
             failures,
         } = self;
         write!(
@@ -206,11 +209,15 @@ fn note(report: &watch::Sender<Report>, started: Instant, done: Result<Result<Go
             address,
             reached,
             instance,
+            load_balancer,
         }) => {
             report.answered += 1;
             *report.addresses.entry(address).or_default() += 1;
             if let Some(instance) = instance {
                 *report.instances.entry(instance).or_default() += 1;
+            }
+            if let Some(name) = load_balancer {
+                *report.load_balancers.entry(name).or_default() += 1;
             }
             match reached.as_deref() {
                 Some("directly") => report.directly += 1,
@@ -232,6 +239,7 @@ struct Good {
     address: Ipv4Addr,
     reached: Option<String>,
     instance: Option<String>,
+    load_balancer: Option<String>,
 }
 
 struct Browser {
@@ -317,6 +325,7 @@ impl Browser {
             address,
             reached: told(REACHED),
             instance,
+            load_balancer: told(THROUGH),
         })
     }
 

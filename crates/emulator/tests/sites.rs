@@ -150,6 +150,7 @@ async fn three_sites_share_a_load_balancer_and_leave_nothing_behind() {
     for visitor in &visitors {
         let report = visitor.report();
         assert_eq!(report.failed, 0, "{report}");
+        assert_eq!(report.load_balancers["web"], report.through_load_balancer);
     }
 
     let during = scene.emulator.inventory(&scene.world).await.unwrap();

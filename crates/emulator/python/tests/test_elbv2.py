@@ -147,6 +147,9 @@ class TestLoadBalancers:
         assert "Access Denied" in refused("InvalidConfigurationRequest", enable)
         s3.put_bucket_policy(Bucket=bucket, Policy='{"Version":"2012-10-17","Statement":[]}')
         enable()
+        # A bucket that the emulated S3 does not know may be another account's.
+        bucket = unique("logs")
+        enable()
 
     def test_deletion_protection(self, site: Site) -> None:
         arn = site.balancer()["LoadBalancerArn"]
@@ -310,12 +313,13 @@ class TestTargetGroups:
     def test_attributes(self, site: Site) -> None:
         arn = site.group()
 
-        def modify(key: str, value: str) -> None:
-            site.elb.modify_target_group_attributes(
+        def modify(key: str, value: str) -> Any:
+            return site.elb.modify_target_group_attributes(
                 TargetGroupArn=arn, Attributes=[{"Key": key, "Value": value}]
-            )
+            )["Attributes"]
 
-        modify("deregistration_delay.timeout_seconds", "10")
+        changed = modify("deregistration_delay.timeout_seconds", "10")
+        assert len(changed) == 14
         answer = site.elb.describe_target_group_attributes(TargetGroupArn=arn)
         values = {one["Key"]: one["Value"] for one in answer["Attributes"]}
         assert values["deregistration_delay.timeout_seconds"] == "10"

@@ -11,6 +11,16 @@ use crate::model::Listener;
 const RESPONSE: &str = "routing.http.response.";
 const HEADER_VALUE: &str = ".header_value";
 
+/// The header in which every load balancer says its name. On AWS none does; here visitors can count by it.
+pub(crate) const THROUGH: &str = "x-through";
+
+/// Puts the load balancer's name into an answer.
+pub(super) fn name_load_balancer(name: &str, headers: &mut HeaderMap) {
+    if let Ok(name) = HeaderValue::from_str(name) {
+        headers.insert(THROUGH, name);
+    }
+}
+
 /// Tells a target who asked, and how.
 pub(super) fn add_forwarding(head: &mut Parts, visitor: SocketAddr, scheme: &str, port: u16) {
     remove_hops(&mut head.headers);

@@ -112,11 +112,11 @@ impl ListenerHandle {
     async fn answer(&self, request: Request<Incoming>, visitor: SocketAddr, scheme: &str) -> Response<Full<Bytes>> {
         let world = self.shared.world();
         let mut response = self.answer_by_rules(&world, request, visitor, scheme).await;
-        let listener = world
-            .load_balancer(&self.load_balancer)
-            .and_then(|it| it.listener(self.port));
-        if let Some(listener) = listener {
-            headers::apply_attributes(listener, response.headers_mut());
+        if let Some(balancer) = world.load_balancer(&self.load_balancer) {
+            headers::name_load_balancer(&balancer.name, response.headers_mut());
+            if let Some(listener) = balancer.listener(self.port) {
+                headers::apply_attributes(listener, response.headers_mut());
+            }
         }
         response
     }

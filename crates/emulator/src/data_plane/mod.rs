@@ -28,6 +28,7 @@ use tokio::sync::watch;
 
 use self::certificates::{Authority, IssuedByAcm};
 use self::dns::{Addresses, Answer, Directory};
+pub(crate) use self::headers::THROUGH;
 use self::network::{LoopbackNetwork, PortMap};
 use self::sockets::Sockets;
 pub(crate) use self::tls::provider;

@@ -126,6 +126,13 @@ def check_balancer_attributes(response: Any) -> None:
     check_log_bucket(response, {**balancer.attrs, **given})
 
 
+@REGISTRY.after(ELBV2Response, "modify_target_group_attributes")
+def all_group_attributes(response: Any, result: dict[str, Any]) -> dict[str, Any]:
+    """The answer tells all attributes, as Describe does (botocore, ModifyTargetGroupAttributes)."""
+    group = response.elbv2_backend.target_groups.get(response._get_param("TargetGroupArn"))
+    return {"Attributes": dict(group.attributes)} if group else result
+
+
 def check_log_bucket(response: Any, attributes: dict[str, str]) -> None:
     """Log buckets are in the region and let the delivery write (aws-facts 3).
 

@@ -37,6 +37,15 @@ pub struct Settings {
     /// From a target's registration to its first health state after `initial`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_after: Option<f64>,
+    /// For which a deregistered target drains; never longer than its group's deregistration delay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub draining_for: Option<f64>,
+    /// For which a target group counts as used after the last listener or rule let go of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_groups_linger_for: Option<f64>,
+    /// For which a new web ACL cannot be associated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub web_acl_unavailable_for: Option<f64>,
     /// From a change of records to `INSYNC`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change_in_sync_after: Option<f64>,
@@ -214,6 +223,22 @@ pub enum CertificateFailure {
     Domain(String),
 }
 
+/// How the managed renewal of a certificate stands.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Renewal {
+    /// `PENDING_AUTO_RENEWAL`, `PENDING_VALIDATION`, `SUCCESS` or `FAILED`; none for no renewal under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Why it failed, as aws-facts 1.4 has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The validation status of single domains, where it is not that of the whole.
+    pub domains: BTreeMap<String, String>,
+    /// How many days the certificate is still valid; below zero it has expired.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub days_left: Option<f64>,
+}
+
 impl Control {
     /// The control interface at an address.
     pub fn new(address: SocketAddr) -> Self {
@@ -282,6 +307,15 @@ impl Control {
             CertificateFailure::Domain(domain) => json!({ "domain": domain, "reason": reason }),
         };
         self.send(Method::POST, "certificates/fail", Some(body)).await.map(drop)
+    }
+
+    /// Says how the renewal of the issued certificates of a domain stands, and how long they are valid.
+    pub async fn order_renewal(&self, domain: &str, renewal: &Renewal) -> Result<(), Error> {
+        let mut body = json!(renewal);
+        body["domain"] = json!(domain);
+        self.send(Method::PUT, "certificates/renewal", Some(body))
+            .await
+            .map(drop)
     }
 
     /// Sets the public IPv4 addresses of instances.

@@ -86,6 +86,10 @@ pub struct LoadBalancer {
     pub state: String,
     /// `internet-facing` or `internal`.
     pub scheme: String,
+    /// `ipv4`, `dualstack`, ...
+    pub ip_address_type: String,
+    /// The name of the web ACL before it.
+    pub web_acl: Option<String>,
     /// Ids of its security groups.
     pub security_groups: Vec<String>,
     /// Its listeners.
@@ -112,6 +116,8 @@ pub struct Listener {
     pub default_actions: Vec<Action>,
     /// Further rules.
     pub rules: Vec<Rule>,
+    /// Its attributes, for example `routing.http.response.server.enabled`.
+    pub attributes: HashMap<String, String>,
 }
 
 /// A rule of a listener.
@@ -132,7 +138,9 @@ pub struct Rule {
 pub struct Condition {
     /// `host-header`, `path-pattern`, ...
     pub field: String,
-    /// Patterns with `*` and `?`.
+    /// Of an `http-header` condition: which header.
+    pub header: String,
+    /// Patterns with `*` and `?`; of a query string as `key=value`.
     pub values: Vec<String>,
 }
 
@@ -227,6 +235,12 @@ pub struct Certificate {
     pub names: Vec<String>,
     /// `RSA_2048`, `EC_prime256v1`, ...
     pub key_algorithm: String,
+    /// The serial number, in hexadecimal digits.
+    pub serial: Option<String>,
+    /// The start of its validity, in seconds since the epoch.
+    pub not_before: Option<i64>,
+    /// The end of its validity, in seconds since the epoch.
+    pub not_after: Option<i64>,
 }
 
 /// An instance of EC2.
@@ -301,6 +315,11 @@ impl World {
 }
 
 impl LoadBalancer {
+    /// Tells whether it has IPv6 addresses too.
+    pub fn is_dualstack(&self) -> bool {
+        self.ip_address_type.starts_with("dualstack")
+    }
+
     /// The listener on a port.
     pub fn listener(&self, port: u16) -> Option<&Listener> {
         self.listeners.iter().find(|it| it.port == port)

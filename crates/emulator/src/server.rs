@@ -21,11 +21,18 @@ const CONTRADICTING_VARIABLES: [&str; 3] = [
     "AWS_DEFAULT_PROFILE",
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
 ];
-/// Scripts find boto3 imported, `client(service)`, `show(value)` and what was given to them as `given`.
+/// Scripts find boto3 imported, `client(service)`, `role(arn)` with the credentials of a role as options of a client,
+/// `show(value)`, and what was given to them as `given`.
 const SCRIPT_PRELUDE: &str = "\
 import boto3, json, sys
 def client(service, **options):
     return boto3.client(service, **options)
+def role(arn):
+    if not arn:
+        return {}
+    found = client('sts').assume_role(RoleArn=arn, RoleSessionName='script')['Credentials']
+    return {'aws_access_key_id': found['AccessKeyId'], 'aws_secret_access_key': found['SecretAccessKey'],
+            'aws_session_token': found['SessionToken']}
 def show(value):
     print(json.dumps(value, default=str))
 given = json.loads(sys.argv[1])

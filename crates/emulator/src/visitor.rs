@@ -20,7 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_rustls::TlsConnector;
 
-use crate::data_plane::{REACHED, provider};
+use crate::data_plane::{REACHED, SERVED_BY, SITE, THROUGH, provider};
 use crate::{DataPlane, Error, http1};
 
 /// How many failures a report describes; it counts all.
@@ -64,7 +64,8 @@ impl VisitorOptions {
     }
 }
 
-/// What a visitor has seen so far. Answers below status 400 count as good.
+/// What a visitor has seen so far. Answers below status 400 count as good, if they are of the site: an instance that
+/// serves other names than the one asked for is a failure, whatever it answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Good answers.
@@ -77,6 +78,10 @@ pub struct Report {
     pub through_load_balancer: u64,
     /// How often each address answered well.
     pub addresses: BTreeMap<Ipv4Addr, u64>,
+    /// How often each instance answered well, by its id.
+    pub instances: BTreeMap<String, u64>,
+    /// How often good answers came through each load balancer, by its name.
+    pub load_balancers: BTreeMap<String, u64>,
     /// The first failures.
     pub failures: Vec<Failure>,
 }
@@ -98,6 +103,8 @@ impl fmt::Display for Report {
             directly,
             through_load_balancer,
             addresses: _,
+            instances: _,
+            load_balancers: _,
             failures,
         } = self;
         write!(
@@ -174,7 +181,8 @@ async fn visit(browser: Arc<Browser>, report: watch::Sender<Report>, mut stopped
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(
         1.0 / browser.options.per_second.clamp(0.1, 1000.0),
     ));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // A machine that was busy makes up for it, so that the rate holds on average.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut under_way = JoinSet::new();
     loop {
         tokio::select! {
@@ -197,9 +205,20 @@ async fn visit(browser: Arc<Browser>, report: watch::Sender<Report>, mut stopped
 fn note(report: &watch::Sender<Report>, started: Instant, done: Result<Result<Good, String>, tokio::task::JoinError>) {
     let outcome = done.unwrap_or_else(|error| Err(error.to_string()));
     report.send_modify(|report| match outcome {
-        Ok(Good { address, reached }) => {
+        Ok(Good {
+            address,
+            reached,
+            instance,
+            load_balancer,
+        }) => {
             report.answered += 1;
             *report.addresses.entry(address).or_default() += 1;
+            if let Some(instance) = instance {
+                *report.instances.entry(instance).or_default() += 1;
+            }
+            if let Some(name) = load_balancer {
+                *report.load_balancers.entry(name).or_default() += 1;
+            }
             match reached.as_deref() {
                 Some("directly") => report.directly += 1,
                 Some(_) => report.through_load_balancer += 1,
@@ -219,6 +238,8 @@ fn note(report: &watch::Sender<Report>, started: Instant, done: Result<Result<Go
 struct Good {
     address: Ipv4Addr,
     reached: Option<String>,
+    instance: Option<String>,
+    load_balancer: Option<String>,
 }
 
 struct Browser {
@@ -289,11 +310,22 @@ impl Browser {
         if status.is_client_error() || status.is_server_error() {
             return Err(format!("{address} answered {status}"));
         }
-        let reached = response.headers().get(REACHED);
-        let reached = reached.and_then(|value| value.to_str().ok());
+        let told = |name: &str| -> Option<String> {
+            let value = response.headers().get(name)?;
+            value.to_str().ok().map(str::to_owned)
+        };
+        let instance = told(SERVED_BY);
+        if let Some(names) = told(SITE)
+            && !names.split(',').any(|name| name.eq_ignore_ascii_case(domain))
+        {
+            let who = instance.as_deref().unwrap_or("somebody");
+            return Err(format!("{who} behind {address} answered for {names}"));
+        }
         Ok(Good {
             address,
-            reached: reached.map(str::to_owned),
+            reached: told(REACHED),
+            instance,
+            load_balancer: told(THROUGH),
         })
     }
 

@@ -11,7 +11,9 @@ use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 use http::Request;
 use http_body_util::Full;
-use reconcile_emulator::{CertificateIssuer, DataPlane, DataPlaneOptions, ForceHttps, Route, WebServer};
+use reconcile_emulator::{
+    CertificateIssuer, DataPlane, DataPlaneOptions, ForceHttps, ForeignHosts, Route, Visitor, VisitorOptions, WebServer,
+};
 use serde_json::{Value, json};
 use support::{Connection, FakeControl, is_refused, read};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -226,6 +228,142 @@ async fn a_load_balancer_says_what_is_wrong_behind_it() {
         .await
         .unwrap();
     assert_eq!(visitor.get("www.example.com", "/").await.status, 502);
+}
+
+#[tokio::test]
+async fn a_load_balancer_looks_at_headers_and_changes_them() {
+    let stage = Stage::start().await;
+    let mut world = stage.world();
+    let listener = &mut world["load_balancers"][0]["listeners"][0];
+    listener["rules"][0]["conditions"] =
+        json!([{ "field": "http-header", "header": "X-Probe", "values": ["s3cret*"] }]);
+    listener["attributes"] = json!({
+        "routing.http.response.strict_transport_security.header_value": "max-age=60",
+        "routing.http.response.x_frame_options.header_value": "",
+        "routing.http.response.server.enabled": "false",
+    });
+    stage.tell(world).await;
+    let mut visitor = stage.visit("www.example.com").await;
+    let page = visitor.get("www.example.com", "/").await;
+    assert_eq!((page.status, page.header("x-served-by")), (200, "i-1"));
+    let probe = Request::get("/").header("host", "www.example.com");
+    let probe = probe.header("x-probe", "S3CRET-1").body(Full::default()).unwrap();
+    let teapot = visitor.send(probe).await;
+    assert_eq!(teapot.status, 418);
+    for answer in [page, teapot] {
+        assert_eq!(answer.header("strict-transport-security"), "max-age=60");
+        assert_eq!((answer.header("x-frame-options"), answer.header("server")), ("", ""));
+    }
+    let mut plain = Connection::plain(stage.balancer(80).await).await;
+    let moved = plain.get("www.example.com", "/").await;
+    assert_eq!(
+        moved.header("strict-transport-security"),
+        "",
+        "attributes are a listener's own"
+    );
+    assert_eq!(moved.header("server"), "awselb/2.0");
+}
+
+#[tokio::test]
+async fn a_blocking_web_acl_shows_that_it_is_there() {
+    let stage = Stage::start().await;
+    let mut world = stage.world();
+    world["load_balancers"][0]["web_acl"] = json!("a-lenient-one");
+    stage.tell(world.clone()).await;
+    let mut visitor = stage.visit("www.example.com").await;
+    assert_eq!(visitor.get("www.example.com", "/").await.status, 200);
+    world["load_balancers"][0]["web_acl"] = json!("block-all-of-it");
+    stage.tell(world).await;
+    assert_eq!(visitor.get("www.example.com", "/").await.status, 403);
+}
+
+#[tokio::test]
+async fn load_balancers_stand_side_by_side_until_they_are_deleted() {
+    let stage = Stage::start().await;
+    let mut world = stage.world();
+    let alone = world.clone();
+    let mut second = world["load_balancers"][0].clone();
+    second["arn"] = json!("lb-2");
+    second["dns_name"] = json!("web-2.ap-northeast-1.elb.amazonaws.com");
+    world["load_balancers"].as_array_mut().unwrap().push(second);
+    stage.tell(world).await;
+    let first = stage.balancer(443).await;
+    let (_, addresses) = stage.ask("web-2.ap-northeast-1.elb.amazonaws.com", RecordType::A).await;
+    let RData::A(address) = addresses[0] else {
+        panic!("{addresses:?}")
+    };
+    let second = (address.0, stage.port(443));
+    let amazon = read(stage.plane.ca_file());
+    for to in [first, second] {
+        let mut visitor = Connection::tls(to, "www.example.com", &amazon).await.unwrap();
+        assert_eq!(visitor.get("www.example.com", "/").await.status, 200);
+    }
+    stage.tell(alone).await;
+    let gone = stage.ask("web-2.ap-northeast-1.elb.amazonaws.com", RecordType::A).await;
+    assert_eq!(gone.0, ResponseCode::NXDomain);
+    assert!(is_refused(second).await && !is_refused(first).await);
+}
+
+#[tokio::test]
+async fn a_dualstack_load_balancer_answers_by_ipv6() {
+    let stage = Stage::start().await;
+    let mut world = stage.world();
+    world["load_balancers"][0]["ip_address_type"] = json!("dualstack");
+    world["zones"][0]["records"][0]["type"] = json!("AAAA");
+    stage.tell(world).await;
+    let (_, addresses) = stage.ask("www.example.com", RecordType::AAAA).await;
+    let RData::AAAA(address) = addresses[0] else {
+        panic!("{addresses:?}")
+    };
+    let by_ipv6 = TcpStream::connect((address.0, stage.port(443))).await;
+    // A machine without IPv6 cannot even try.
+    let has_ipv6 = std::net::UdpSocket::bind("[::]:0").is_ok();
+    assert_eq!(by_ipv6.is_ok(), has_ipv6);
+}
+
+#[tokio::test]
+async fn a_served_certificate_agrees_with_what_acm_tells() {
+    let stage = Stage::start().await;
+    let mut world = stage.world();
+    world["certificates"][0]["serial"] = json!("00c0ffee");
+    stage.tell(world.clone()).await;
+    let served = stage.visit("www.example.com").await.chain;
+    let bytes = served[0].as_ref();
+    assert!(bytes.windows(4).any(|four| four == [0, 0xc0, 0xff, 0xee]));
+    world["certificates"][0]["not_before"] = json!(1_700_000_000);
+    world["certificates"][0]["not_after"] = json!(1_700_000_001);
+    stage.tell(world).await;
+    let amazon = read(stage.plane.ca_file());
+    let expired = Connection::tls(stage.balancer(443).await, "www.example.com", &amazon).await;
+    assert!(expired.err().unwrap().contains("expired"));
+}
+
+#[tokio::test]
+async fn foreign_names_and_wrong_sites_are_noticed() {
+    let stage = Stage::start().await;
+    stage.tell(stage.world()).await;
+    let site = WebServer::for_site("www.example.com").foreign_hosts(ForeignHosts::Refuse);
+    stage.plane.serve("i-1", site).await.unwrap();
+    let mut visitor = stage.visit("www.example.com").await;
+    let mut statuses = Vec::new();
+    for host in ["www.example.com", "10.0.0.5:443", "shop.example.org"] {
+        statuses.push(visitor.get(host, "/").await.status);
+    }
+    assert_eq!(statuses, [200, 200, 421]);
+
+    // Routing that leads to another site's instance is a failure, even if that instance answers well.
+    let seen = |site: WebServer| async {
+        stage.plane.serve("i-1", site).await.unwrap();
+        let visitor = Visitor::start(&stage.plane, VisitorOptions::of("www.example.com")).unwrap();
+        let some = visitor.wait_until(Duration::from_secs(10), |it| it.answered + it.failed > 1);
+        some.await.unwrap();
+        visitor.stop().await
+    };
+    let right = seen(WebServer::for_site("example.com").alias("www.example.com")).await;
+    assert_eq!((right.failed, right.instances["i-1"]), (0, right.answered), "{right}");
+    let wrong = seen(WebServer::for_site("shop.example.org")).await;
+    assert_eq!(wrong.answered, 0, "{wrong}");
+    assert!(wrong.failures[0].reason.contains("i-1"), "{wrong}");
 }
 
 #[tokio::test]

@@ -22,8 +22,6 @@ def main() -> None:
     parser.add_argument("--account", default="123456789012", help="the emulated account")
     arguments = parser.parse_args()
 
-    # moto reads the account from here for every request.
-    os.environ["MOTO_ACCOUNT_ID"] = arguments.account
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     if not sys.stdin.isatty():
         # An interrupt in a terminal goes to the whole process group; the

@@ -41,8 +41,13 @@ def certificates() -> Iterator[Any]:
 
 
 def zones() -> list[Any]:
-    """All hosted zones."""
-    return [zone for backend in regional(route53_backends) for zone in backend.zones.values()]
+    """The hosted zones of all accounts: the public DNS knows no accounts."""
+    return [
+        zone
+        for by_region in list(route53_backends.values())
+        for backend in list(by_region.values())
+        for zone in list(backend.zones.values())
+    ]
 
 
 def security_groups() -> Iterator[Any]:

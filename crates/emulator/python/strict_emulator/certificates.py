@@ -6,6 +6,7 @@ so that the delays are measured from the change itself and not from the look.
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import string
 from dataclasses import dataclass, field
@@ -18,6 +19,31 @@ from .state import STATE, now
 
 # Top-level domains that no public certificate is issued for (aws-facts 1.4).
 PRIVATE_TOP_LEVEL_DOMAINS = {"corp", "home", "internal", "invalid", "lan", "local", "localhost"}
+
+
+# What a renewal can be at (aws-facts 1.5).
+RENEWAL_STATUSES = ("PENDING_AUTO_RENEWAL", "PENDING_VALIDATION", "SUCCESS", "FAILED")
+DOMAIN_STATUSES = ("PENDING_VALIDATION", "SUCCESS", "FAILED")
+
+
+class InvalidRenewal(ValueError):
+    """An ordered renewal that ACM could not be in."""
+
+
+@dataclass
+class Renewal:
+    """A managed renewal, as a test orders it."""
+
+    status: str
+    reason: str | None = None
+    # Validation status by domain name; the others follow the status of the whole.
+    domains: dict[str, str] = field(default_factory=dict)
+    updated_at: datetime.datetime = field(default_factory=utcnow)
+
+    def domain_status(self, domain: str) -> str:
+        """The validation status of one domain."""
+        usual = "SUCCESS" if self.status == "SUCCESS" else "PENDING_VALIDATION"
+        return self.domains.get(domain, usual)
 
 
 @dataclass
@@ -36,6 +62,9 @@ class Progress:
     # Load balancers that let go of it, and until when ACM still counts them.
     released: dict[str, float] = field(default_factory=dict)
     users: set[str] = field(default_factory=set)
+    # What a test says of the renewal, and of the end of validity.
+    renewal: Renewal | None = None
+    not_after: datetime.datetime | None = None
 
 
 def progress_of(certificate: Any) -> Progress | None:
@@ -127,7 +156,7 @@ def domain_status(certificate: Any, domain: str) -> str:
     a CAA record makes the certificate fail (aws-facts 1.3 and 1.4).
     """
     progress = certificate.progress
-    if certificate.status == "ISSUED":
+    if certificate.status in ("ISSUED", "EXPIRED"):
         return "SUCCESS"
     since = progress.proven_since.get(domain)
     if certificate.status in ("FAILED", "VALIDATION_TIMED_OUT"):
@@ -164,6 +193,49 @@ def order_failure(arn: str | None, domain: str | None, reason: str) -> bool:
     for certificate in found:
         fail(certificate, reason)
     return bool(found) or arn is None
+
+
+def order_renewal(order: dict[str, Any]) -> bool:
+    """Says how the renewal of certificates stands, and how many days they have left.
+
+    Meant are the certificate of `arn` or all issued ones of `domain`; says whether there is one.
+    """
+    renewal = None
+    if order.get("status") is not None:
+        renewal = Renewal(order["status"], order.get("reason"), dict(order.get("domains") or {}))
+        if renewal.status not in RENEWAL_STATUSES:
+            raise InvalidRenewal(f"`status` must be one of {', '.join(RENEWAL_STATUSES)}")
+        if not set(renewal.domains.values()) <= set(DOMAIN_STATUSES):
+            raise InvalidRenewal(f"`domains` must have values of {', '.join(DOMAIN_STATUSES)}")
+    days = order.get("days_left")
+    if days is not None and (isinstance(days, bool) or not isinstance(days, (int, float))):
+        raise InvalidRenewal("`days_left` must be a number")
+    found = [
+        certificate
+        for certificate in backends.certificates()
+        if progress_of(certificate) is not None
+        and certificate.status in ("ISSUED", "EXPIRED")
+        and (
+            certificate.arn == order.get("arn")
+            or (not order.get("arn") and certificate.common_name == order.get("domain"))
+        )
+    ]
+    for certificate in found:
+        certificate.progress.renewal = renewal
+        if days is not None:
+            certificate.progress.not_after = utcnow() + datetime.timedelta(days=days)
+            certificate.status = "ISSUED" if days > 0 else "EXPIRED"
+    return bool(found)
+
+
+def validity(certificate: Any) -> tuple[datetime.datetime, datetime.datetime]:
+    """From when until when a certificate is valid, in UTC."""
+    body = certificate._cert
+    end = body.not_valid_after_utc
+    ordered = certificate.progress.not_after
+    if ordered is not None:
+        end = ordered.replace(tzinfo=datetime.timezone.utc, microsecond=0)
+    return min(body.not_valid_before_utc, end - datetime.timedelta(days=198)), end
 
 
 def in_use_by(certificate: Any) -> list[str]:

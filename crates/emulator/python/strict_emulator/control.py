@@ -37,7 +37,13 @@ def respond(environ: dict[str, Any], body: bytes) -> tuple[int, Headers, bytes]:
             status, answer = 200, handler(json.loads(body) if body else None, query)
         except NotFound as error:
             status, answer = 404, {"error": str(error)}
-        except (BadRequest, InvalidFault, InvalidSetting, json.JSONDecodeError) as error:
+        except (
+            BadRequest,
+            InvalidFault,
+            InvalidSetting,
+            certificates.InvalidRenewal,
+            json.JSONDecodeError,
+        ) as error:
             status, answer = 400, {"error": str(error)}
     return status, [("Content-Type", "application/json")], json.dumps(answer).encode()
 
@@ -117,6 +123,20 @@ def fail_certificate(body: object, _: dict[str, str]) -> object:
     return {"ok": True}
 
 
+def order_renewal(body: object, _: dict[str, str]) -> object:
+    """Says how the renewal of a certificate stands, and how many days it has left."""
+    if not isinstance(body, dict) or not (body.get("arn") or body.get("domain")):
+        raise BadRequest("expected `arn` or `domain`, and `status` or `days_left`")
+    unknown = set(body) - {"arn", "domain", "status", "reason", "domains", "days_left"}
+    if unknown:
+        raise BadRequest(f"unknown field `{sorted(unknown)[0]}`")
+    with STATE.lock:
+        if not certificates.order_renewal(body):
+            raise NotFound(f"no issued certificate {body.get('arn') or body.get('domain')}")
+        STATE.touch()
+    return {"ok": True}
+
+
 def put_public_addresses(body: object, _: dict[str, str]) -> object:
     """Gives instances the public addresses that the test wants."""
     if not isinstance(body, dict):
@@ -150,6 +170,7 @@ HANDLERS: dict[tuple[str, str], Callable[[object, dict[str, str]], object]] = {
     ("POST", "faults"): add_fault,
     ("DELETE", "faults"): clear_faults,
     ("POST", "certificates/fail"): fail_certificate,
+    ("PUT", "certificates/renewal"): order_renewal,
     ("PUT", "public-addresses"): put_public_addresses,
     ("GET", "world"): read_world,
 }

@@ -122,6 +122,9 @@ def compose(original: Rule | None, hooks: Hooks) -> Rule:
         else:
             assert original is not None, "a rule for a handler that moto does not have"
             answer = original(response)
+            if not isinstance(answer, ActionResult):
+                assert not hooks.after, "a rule for an answer that is written already"
+                return answer
             result = answer.result
         for rule in hooks.after:
             result = rule(response, result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import moto.iam.models
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
@@ -20,6 +21,8 @@ class RequestHandler(MotoRequestHandler):
 def serve(port: int, *, plain: bool, account: str) -> None:
     """Serves on loopback for ever."""
     STATE.account = account
+    # The account of all credentials but those of an assumed role, which are of the role's account.
+    moto.iam.models.DEFAULT_ACCOUNT_ID = account
     STATE.strict = not plain
     if not plain:
         # Importing the package registers its rules.

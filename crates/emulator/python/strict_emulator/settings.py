@@ -25,6 +25,10 @@ class Settings:
     draining_for: float = 0.3
     # ELB: how long interfaces and certificate associations outlive their user.
     interfaces_linger_for: float = 0.3
+    # ELB: how long a target group counts as used after the last listener or rule let go of it.
+    target_groups_linger_for: float = 0.2
+    # WAF: how long a new web ACL cannot be associated yet.
+    web_acl_unavailable_for: float = 0.2
     # Route 53: from a change until GetChange says INSYNC.
     change_in_sync_after: float = 0.2
     # All services: how long reads do not know a new resource.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from . import backends, certificates, health
+from . import backends, certificates, health, web_acls
 from .registry import REGISTRY
 from .state import STATE, now
 
@@ -97,13 +97,16 @@ def record_view(record: Any) -> dict[str, Any]:
 
 
 def balancer_view(balancer: Any) -> dict[str, Any]:
-    """A load balancer with its listeners."""
+    """A load balancer with its listeners and the name of the web ACL before it."""
+    acl = web_acls.of_resource(balancer.arn)
     return {
         "arn": balancer.arn,
         "name": balancer.name,
         "dns_name": balancer.dns_name,
         "state": balancer.load_balancer_state["Code"],
         "scheme": balancer.scheme or "internet-facing",
+        "ip_address_type": balancer.ip_address_type or "ipv4",
+        "web_acl": acl.name if acl else None,
         "security_groups": list(balancer.security_groups or []),
         "listeners": [listener_view(listener) for listener in balancer.listeners.values()],
         "attributes": {key: str(value) for key, value in balancer.attrs.items()},
@@ -134,12 +137,23 @@ def listener_view(listener: Any) -> dict[str, Any]:
 
 
 def condition_view(condition: dict[str, Any]) -> dict[str, Any]:
-    """A rule's condition, with the values wherever the caller put them."""
+    """A rule's condition, with the values wherever the caller put them.
+
+    Of a query string's pairs each is one value, `key=value`.
+    """
     values = list(condition.get("Values") or [])
+    view = {"field": condition.get("Field"), "values": values}
     for key, config in condition.items():
-        if not values and key.endswith("Config") and isinstance(config, dict):
-            values = list(config.get("Values") or [])
-    return {"field": condition.get("Field"), "values": values}
+        if not key.endswith("Config") or not isinstance(config, dict):
+            continue
+        values = values or list(config.get("Values") or [])
+        if config.get("HttpHeaderName"):
+            view["header"] = config["HttpHeaderName"]
+    view["values"] = [
+        f"{value.get('Key', '')}={value.get('Value', '')}" if isinstance(value, dict) else value
+        for value in values
+    ]
+    return view
 
 
 def action_view(data: dict[str, Any]) -> dict[str, Any]:
@@ -200,8 +214,9 @@ def targets_view(group: Any) -> list[dict[str, Any]]:
 
 
 def certificate_view(certificate: Any) -> dict[str, Any]:
-    """A certificate by its names and status."""
+    """A certificate by its names and status, and what the served one must agree with."""
     progress = certificates.progress_of(certificate)
+    body: dict[str, Any] = {}
     if progress is None:
         # moto's own timer runs only when somebody looks.
         certificate.check()
@@ -209,12 +224,19 @@ def certificate_view(certificate: Any) -> dict[str, Any]:
         names, algorithm = certificate.sans, described["KeyAlgorithm"]
     else:
         names, algorithm = progress.names, progress.key_algorithm
+        start, end = certificates.validity(certificate)
+        body = {
+            "serial": f"{certificate._cert.serial_number:040x}",
+            "not_before": int(start.timestamp()),
+            "not_after": int(end.timestamp()),
+        }
     return {
         "arn": certificate.arn,
         "status": certificate.status,
         "domain": certificate.common_name,
         "names": sorted(names, key=lambda name: (name != certificate.common_name, name)),
         "key_algorithm": algorithm,
+        **body,
     }
 
 

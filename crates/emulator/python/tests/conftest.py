@@ -26,6 +26,8 @@ QUICK = {
     "load_balancer_active_after": 0.1,
     "registration_after": 0.1,
     "draining_for": 0.15,
+    "target_groups_linger_for": 0.15,
+    "web_acl_unavailable_for": 0.1,
     "interfaces_linger_for": 0.15,
     "change_in_sync_after": 0.1,
     "fresh_unknown_for": 0,

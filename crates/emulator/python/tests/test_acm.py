@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import urllib.error
 import uuid
 from typing import Any
 
 import pytest
 
 from conftest import Emulator, eventually, refused
-from scene import change, new_zone, simple
+from scene import change, issued_certificate, new_zone, simple
 
 
 @pytest.fixture
@@ -251,3 +252,43 @@ def test_tags_of_the_request(emulator: Emulator, acm: Any) -> None:
     arn = request(acm, new_domain(), Tags=tags)
     assert acm.list_tags_for_certificate(CertificateArn=arn)["Tags"] == []
     eventually(lambda: acm.list_tags_for_certificate(CertificateArn=arn)["Tags"] == tags)
+
+
+def test_renewal_by_order(emulator: Emulator) -> None:
+    acm = emulator.client("acm")
+    domain = new_domain()
+    arn = issued_certificate(emulator, domain)
+
+    def described() -> Any:
+        return acm.describe_certificate(CertificateArn=arn)["Certificate"]
+
+    fresh = described()
+    assert "RenewalSummary" not in fresh and fresh["RenewalEligibility"] == "INELIGIBLE"
+    assert (fresh["NotAfter"] - fresh["NotBefore"]).days == 198
+
+    order = {
+        "arn": arn,
+        "status": "PENDING_VALIDATION",
+        "domains": {domain: "FAILED"},
+        "days_left": 20,
+    }
+    emulator.control("PUT", "certificates/renewal", order)
+    summary = described()["RenewalSummary"]
+    assert summary["RenewalStatus"] == "PENDING_VALIDATION"
+    option = summary["DomainValidationOptions"][0]
+    assert (option["DomainName"], option["ValidationStatus"]) == (domain, "FAILED")
+    assert option["ResourceRecord"]["Name"].endswith(f".{domain}.")
+    assert (fresh["NotAfter"] - described()["NotAfter"]).days == 178
+    told = next(one for one in emulator.world()["certificates"] if one["arn"] == arn)
+    assert told["not_after"] == described()["NotAfter"].timestamp()
+
+    failed = {"domain": domain, "status": "FAILED", "reason": "CAA_ERROR"}
+    emulator.control("PUT", "certificates/renewal", failed)
+    assert described()["RenewalSummary"]["RenewalStatusReason"] == "CAA_ERROR"
+    emulator.control("PUT", "certificates/renewal", {"arn": arn, "days_left": -1})
+    assert described()["Status"] == "EXPIRED" and "RenewalSummary" not in described()
+    for wrong in ({"status": "SOON"}, {"days_left": "x"}, {"colour": 1}):
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            emulator.control("PUT", "certificates/renewal", {"arn": arn, **wrong})
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        emulator.control("PUT", "certificates/renewal", {"arn": arn + "0", "status": "SUCCESS"})

@@ -74,6 +74,11 @@ class TestLoadBalancers:
         refused("SubnetNotFound", lambda: site.balancer(Subnets=[one, "subnet-0123456789abcdef0"]))
         refused("InvalidSubnet", lambda: site.balancer(Subnets=[one, small]))
         refused("InvalidSubnet", lambda: site.balancer(IpAddressType="dualstack"))
+        arn = site.balancer()["LoadBalancerArn"]
+        for wanted, code in (("dualstack", "InvalidSubnet"), ("ipv6", "ValidationError")):
+            refused(
+                code, site.elb.set_ip_address_type, LoadBalancerArn=arn, IpAddressType=wanted
+            )
 
     def test_groups(self, site: Site) -> None:
         refused(
@@ -125,7 +130,7 @@ class TestLoadBalancers:
 
     def test_access_logs_need_a_bucket_that_admits_them(self, site: Site) -> None:
         s3 = site.emulator.client("s3")
-        bucket = unique("logs")
+        bucket = unique("missing-logs")
         arn = site.balancer()["LoadBalancerArn"]
 
         def enable() -> None:
@@ -141,6 +146,9 @@ class TestLoadBalancers:
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         assert "Access Denied" in refused("InvalidConfigurationRequest", enable)
         s3.put_bucket_policy(Bucket=bucket, Policy='{"Version":"2012-10-17","Statement":[]}')
+        enable()
+        # A bucket that the emulated S3 does not know may be another account's.
+        bucket = unique("logs")
         enable()
 
     def test_deletion_protection(self, site: Site) -> None:
@@ -305,12 +313,13 @@ class TestTargetGroups:
     def test_attributes(self, site: Site) -> None:
         arn = site.group()
 
-        def modify(key: str, value: str) -> None:
-            site.elb.modify_target_group_attributes(
+        def modify(key: str, value: str) -> Any:
+            return site.elb.modify_target_group_attributes(
                 TargetGroupArn=arn, Attributes=[{"Key": key, "Value": value}]
-            )
+            )["Attributes"]
 
-        modify("deregistration_delay.timeout_seconds", "10")
+        changed = modify("deregistration_delay.timeout_seconds", "10")
+        assert len(changed) == 14
         answer = site.elb.describe_target_group_attributes(TargetGroupArn=arn)
         values = {one["Key"]: one["Value"] for one in answer["Attributes"]}
         assert values["deregistration_delay.timeout_seconds"] == "10"
@@ -322,6 +331,19 @@ class TestTargetGroups:
             "InvalidConfigurationRequest",
             lambda: modify("load_balancing.algorithm.type", "least_outstanding_requests"),
         )
+        modify("stickiness.enabled", "true")
+        refused("InvalidConfigurationRequest", lambda: modify("stickiness.type", "app_cookie"))
+        modify("stickiness.lb_cookie.duration_seconds", "604800")
+        for key, wrong in (
+            ("stickiness.type", "source_ip"),
+            ("stickiness.enabled", "yes"),
+            ("stickiness.lb_cookie.duration_seconds", "0"),
+            ("stickiness.lb_cookie.duration_seconds", "604801"),
+            ("slow_start.duration_seconds", "29"),
+            ("slow_start.duration_seconds", "901"),
+            ("deregistration_delay.timeout_seconds", "-1"),
+        ):
+            refused("ValidationError", lambda key=key, wrong=wrong: modify(key, wrong))
 
     def test_deletion(self, site: Site) -> None:
         arn = site.group()
@@ -334,7 +356,17 @@ class TestTargetGroups:
         refused("ListenerNotFound", site.elb.describe_listeners, ListenerArns=[listener])
         found = site.elb.describe_target_groups(TargetGroupArns=[arn])["TargetGroups"]
         assert found[0]["LoadBalancerArns"] == []
-        site.elb.delete_target_group(TargetGroupArn=arn)
+        # The reference outlives the listener for a moment.
+        refused("ResourceInUse", site.elb.delete_target_group, TargetGroupArn=arn)
+
+        def deleted() -> bool:
+            try:
+                site.elb.delete_target_group(TargetGroupArn=arn)
+            except site.elb.exceptions.ResourceInUseException:
+                return False
+            return True
+
+        eventually(deleted)
         site.elb.delete_target_group(TargetGroupArn=arn)
         refused("TargetGroupNotFound", site.elb.describe_target_groups, TargetGroupArns=[arn])
 

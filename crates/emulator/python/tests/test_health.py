@@ -147,6 +147,38 @@ def test_draining(site: Site) -> None:
     assert asked["TargetHealth"]["Reason"] == "Target.NotRegistered"
 
 
+def active_groups(emulator: Emulator) -> list[str]:
+    return [
+        weighted["arn"]
+        for balancer in emulator.world()["load_balancers"]
+        if balancer["state"] == "active"
+        for listener in balancer["listeners"]
+        for action in listener["default_actions"]
+        for weighted in action.get("target_groups", [])
+    ]
+
+
+def test_draining_lasts_for_the_delay_at_most(emulator: Emulator, site: Site) -> None:
+    emulator.control("PUT", "settings", {"draining_for": 60})
+    group = site.group()
+    site.register(group)
+    site.register(group, 8443)
+    serve(site, group)
+    site.emulator.control("PUT", "health-scripts", {site.instance: [{"state": "healthy"}]})
+    eventually(lambda: group in active_groups(emulator))
+    for port, delay in ((443, "0"), (8443, "1")):
+        site.elb.modify_target_group_attributes(
+            TargetGroupArn=group,
+            Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": delay}],
+        )
+        site.elb.deregister_targets(
+            TargetGroupArn=group, Targets=[{"Id": site.instance, "Port": port}]
+        )
+        states = [state for state, _ in site.health(group)]
+        assert ("draining" in states) == (delay == "1")
+    eventually(lambda: site.health(group) == [])
+
+
 def test_scripts_override(emulator: Emulator, site: Site) -> None:
     group = site.group()
     mismatch = {

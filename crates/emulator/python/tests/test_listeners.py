@@ -267,47 +267,103 @@ def test_pages_of_listeners(site: Site, balancer: str, group: str) -> None:
     assert ports == [80, 81, 82] and "NextMarker" not in rest
 
 
-def test_rules(site: Site, balancer: str, group: str) -> None:
-    arn = site.listener(balancer, group)["ListenerArn"]
-    condition = {"Field": "host-header", "Values": ["a.example.com"]}
+def test_the_certificate_list(
+    emulator: Emulator, site: Site, balancer: str, group: str, certificate: str
+) -> None:
+    arn = https(site, balancer, group, certificate)["ListenerArn"]
+    extra = issued_certificate(emulator, f"{unique('x')}.example.com")
 
-    def rule(priority: int) -> Any:
-        return site.elb.create_rule(
-            ListenerArn=arn,
-            Priority=priority,
-            Conditions=[condition],
-            Actions=[{"Type": "forward", "TargetGroupArn": group}],
+    def add(certificate: str, listener: str = arn) -> None:
+        site.elb.add_listener_certificates(
+            ListenerArn=listener, Certificates=[{"CertificateArn": certificate}]
         )
 
-    rule(20)
-    rule(10)
-    refused("PriorityInUse", rule, priority=10)
-    refused("ValidationError", rule, priority=50001)
-    found = site.elb.describe_rules(ListenerArn=arn)["Rules"]
-    assert [one["Priority"] for one in found] == ["10", "20", "default"]
-    assert found[0]["Conditions"][0]["HostHeaderConfig"] == {"Values": ["a.example.com"]}
-    assert found[0]["Actions"][0]["ForwardConfig"]["TargetGroups"][0]["Weight"] == 1
-    assert found[2]["IsDefault"] is True
-    world = site.emulator.world()
-    view = next(one for one in world["load_balancers"] if one["arn"] == balancer)["listeners"][0]
-    assert view["rules"][0] == {
-        "priority": 10,
-        "conditions": [{"field": "host-header", "values": ["a.example.com"]}],
-        "actions": [{"type": "forward", "target_groups": [{"arn": group, "weight": 1}]}],
-    }
+    def remove(certificate: str) -> None:
+        site.elb.remove_listener_certificates(
+            ListenerArn=arn, Certificates=[{"CertificateArn": certificate}]
+        )
+
+    def listed() -> list[tuple[str, bool]]:
+        answer = site.elb.describe_listener_certificates(ListenerArn=arn)["Certificates"]
+        return [(one["CertificateArn"], one["IsDefault"]) for one in answer]
+
+    # One that is default and in the list appears twice, and only the second can go.
+    add(certificate)
+    add(extra)
+    assert listed() == [(certificate, True), (certificate, False), (extra, False)]
+    remove(certificate)
+    remove(certificate[:-6] + "000000")
+    assert listed() == [(certificate, True), (extra, False)]
+
+    # The list stays when the default changes.
+    site.elb.modify_listener(ListenerArn=arn, Certificates=[{"CertificateArn": extra}])
+    assert listed() == [(extra, True), (extra, False)]
+
+    pending = emulator.client("acm").request_certificate(
+        DomainName=f"{unique('p')}.example.com", ValidationMethod="DNS"
+    )["CertificateArn"]
+    refused("UnsupportedCertificate", add, certificate=pending)
+    refused("CertificateNotFound", add, certificate=certificate[:-6] + "000000")
+    plain = site.listener(balancer, group)["ListenerArn"]
+    refused("ValidationError", add, certificate=extra, listener=plain)
 
 
-def test_attributes_of_listeners(site: Site, balancer: str, group: str) -> None:
-    arn = site.listener(balancer, group)["ListenerArn"]
-    answer = site.elb.describe_listener_attributes(ListenerArn=arn)
-    keys = {one["Key"] for one in answer["Attributes"]}
-    assert "routing.http.response.server.enabled" in keys
-    refused(
-        "ValidationError",
-        site.elb.modify_listener_attributes,
-        ListenerArn=arn,
-        Attributes=[{"Key": "no.such.key", "Value": "1"}],
-    )
+def test_a_listed_certificate_is_in_use(
+    emulator: Emulator, site: Site, balancer: str, group: str, certificate: str
+) -> None:
+    acm = emulator.client("acm")
+    arn = https(site, balancer, group, certificate)["ListenerArn"]
+    extra = issued_certificate(emulator, f"{unique('x')}.example.com")
+    listed = [{"CertificateArn": extra}]
+
+    def described() -> Any:
+        return acm.describe_certificate(CertificateArn=extra)["Certificate"]
+
+    assert described()["RenewalEligibility"] == "INELIGIBLE"
+    site.elb.add_listener_certificates(ListenerArn=arn, Certificates=listed)
+    assert described()["InUseBy"] == [balancer]
+    assert described()["RenewalEligibility"] == "ELIGIBLE"
+    refused("ResourceInUseException", acm.delete_certificate, CertificateArn=extra)
+    site.elb.remove_listener_certificates(ListenerArn=arn, Certificates=listed)
+    # The association lingers here too.
+    refused("ResourceInUseException", acm.delete_certificate, CertificateArn=extra)
+    eventually(lambda: not described()["InUseBy"])
+    acm.delete_certificate(CertificateArn=extra)
+
+
+def test_attributes_of_listeners(
+    site: Site, balancer: str, group: str, certificate: str
+) -> None:
+    secure = https(site, balancer, group, certificate)["ListenerArn"]
+    plain = site.listener(balancer, group)["ListenerArn"]
+    hsts = "routing.http.response.strict_transport_security.header_value"
+    server = "routing.http.response.server.enabled"
+
+    def attributes(arn: str) -> dict[str, str]:
+        answer = site.elb.describe_listener_attributes(ListenerArn=arn)
+        return {one["Key"]: one.get("Value", "") for one in answer["Attributes"]}
+
+    def modify(key: str, value: str, arn: str = secure) -> dict[str, str]:
+        answer = site.elb.modify_listener_attributes(
+            ListenerArn=arn, Attributes=[{"Key": key, "Value": value}]
+        )
+        return {one["Key"]: one.get("Value", "") for one in answer["Attributes"]}
+
+    assert attributes(secure)[server] == "true" and attributes(secure)[hsts] == ""
+    renamed = "routing.http.request.x_amzn_tls_version.header_name"
+    assert attributes(secure)[renamed] == "X-Amzn-Tls-Version"
+    assert renamed not in attributes(plain)
+    assert len(attributes(plain)) == 11
+
+    value = "max-age=31536000; includeSubDomains; preload"
+    assert modify(hsts, value)[hsts] == value
+    assert modify(server, "false")[hsts] == value
+    assert attributes(secure) == modify(server, "false")
+    assert modify(hsts, "")[hsts] == ""
+    refused("ValidationError", modify, key="no.such.key", value="1")
+    refused("ValidationError", modify, key=renamed, value="X-Version", arn=plain)
+    for key, wrong in ((hsts, "forever"), (server, "no")):
+        refused("InvalidConfigurationRequest", modify, key=key, value=wrong)
 
 
 def test_missing_listener(site: Site, balancer: str, group: str) -> None:

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, SerialNumber,
 };
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::sign::CertifiedKey;
@@ -16,8 +16,8 @@ use crate::Error;
 use crate::model::{Certificate, World};
 
 const DAY: Duration = Duration::from_hours(24);
-/// As long as certificates of ACM were valid for years: 13 months.
-const LEAF_VALIDITY: Duration = Duration::from_hours(24 * 395);
+/// As long as certificates of ACM are valid since March 2026.
+const LEAF_VALIDITY: Duration = Duration::from_hours(24 * 198);
 const CA_VALIDITY: Duration = Duration::from_hours(24 * 3650);
 
 /// A root and an intermediate that signs leaf certificates.
@@ -82,8 +82,31 @@ impl Authority {
 
     /// Issues a certificate for names, the first of which is the common name.
     pub(crate) fn issue(&self, names: &[String], validity: Validity) -> Result<Leaf, Error> {
+        self.sign(&leaf_params(names, validity)?)
+    }
+
+    /// Issues a certificate of ACM, with the serial number and the validity that ACM tells of it.
+    fn issue_told(&self, told: &Certificate) -> Result<Leaf, Error> {
+        let mut params = leaf_params(&told.names, Validity::Now)?;
+        params.serial_number = told
+            .serial
+            .as_deref()
+            .and_then(from_hexadecimal)
+            .map(SerialNumber::from);
+        let moment = |seconds: i64| {
+            let since = u64::try_from(seconds).unwrap_or_default();
+            SystemTime::UNIX_EPOCH + Duration::from_secs(since)
+        };
+        if let (Some(from), Some(to)) = (told.not_before, told.not_after) {
+            params.not_before = moment(from).into();
+            params.not_after = moment(to).into();
+        }
+        self.sign(&params)
+    }
+
+    fn sign(&self, params: &CertificateParams) -> Result<Leaf, Error> {
         let key = KeyPair::generate()?;
-        let certificate = leaf_params(names, validity)?.signed_by(&key, &self.issuer)?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
         leaf(&certificate, &key, vec![self.intermediate.clone()])
     }
 }
@@ -149,7 +172,8 @@ fn leaf_params(names: &[String], validity: Validity) -> Result<CertificateParams
 #[derive(Debug)]
 pub(crate) struct IssuedByAcm {
     authority: Authority,
-    issued: Mutex<HashMap<String, Leaf>>,
+    /// By ARN, with the end of validity, which a renewal moves.
+    issued: Mutex<HashMap<String, (Option<i64>, Leaf)>>,
 }
 
 impl IssuedByAcm {
@@ -174,19 +198,21 @@ impl IssuedByAcm {
         let usable: Vec<&Certificate> = listener_certificates
             .iter()
             .filter_map(|arn| world.certificate(arn))
-            .filter(|certificate| certificate.status == "ISSUED")
+            .filter(|certificate| matches!(certificate.status.as_str(), "ISSUED" | "EXPIRED"))
             .collect();
         let names: Vec<&[String]> = usable.iter().map(|it| it.names.as_slice()).collect();
         let certificate = usable.get(choose(&names, sni))?;
 
         let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(leaf) = issued.get(&certificate.arn) {
+        if let Some((not_after, leaf)) = issued.get(&certificate.arn)
+            && *not_after == certificate.not_after
+        {
             return Some(leaf.key.clone());
         }
-        match self.authority.issue(&certificate.names, Validity::Now) {
+        match self.authority.issue_told(certificate) {
             Ok(leaf) => {
                 let key = leaf.key.clone();
-                issued.insert(certificate.arn.clone(), leaf);
+                issued.insert(certificate.arn.clone(), (certificate.not_after, leaf));
                 Some(key)
             }
             Err(error) => {
@@ -195,6 +221,14 @@ impl IssuedByAcm {
             }
         }
     }
+}
+
+/// The bytes of an even number of hexadecimal digits.
+fn from_hexadecimal(digits: &str) -> Option<Vec<u8>> {
+    let starts = (0..digits.len()).step_by(2);
+    starts
+        .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
+        .collect()
 }
 
 /// Which of a listener's certificates answers: one with exactly the name, one with its wildcard, else the default,
@@ -262,5 +296,15 @@ mod tests {
         let first = shown(&world).unwrap();
         assert_eq!(first.cert.len(), 2, "leaf and intermediate");
         assert!(Arc::ptr_eq(&first, &shown(&world).unwrap()), "issued once");
+        world.certificates[0].not_after = Some(4_000_000_000);
+        let renewed = shown(&world).unwrap();
+        assert_ne!(first.cert[0], renewed.cert[0], "issued again after a renewal");
+    }
+
+    #[test]
+    fn serial_numbers_are_read_as_acm_tells_them() {
+        assert_eq!(from_hexadecimal("00ff1a"), Some(vec![0, 255, 26]));
+        assert_eq!(from_hexadecimal("0"), None);
+        assert_eq!(from_hexadecimal("xy"), None);
     }
 }

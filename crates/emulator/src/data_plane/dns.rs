@@ -5,8 +5,6 @@ use std::net::Ipv4Addr;
 
 use crate::model::{RecordSet, World, Zone};
 
-/// The TTL of a load balancer's addresses, under its own name and through an alias (aws-facts 3, 5.4).
-const LOAD_BALANCER_TTL: u32 = 60;
 /// The TTL of a name server's address; Route 53's own.
 const NAME_SERVER_TTL: u32 = 172_800;
 /// Chains of CNAMEs and aliases longer than this are given up.
@@ -31,12 +29,34 @@ pub(crate) struct Answer {
     pub(crate) authority: Option<Answered>,
 }
 
+/// Where a load balancer answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    pub(crate) ipv4: Vec<Ipv4Addr>,
+    /// Whether it answers by IPv6 too. Loopback has one address of IPv6 only, so the IPv4 addresses stand for more, in
+    /// the form for sockets of IPv6 (RFC 4291, 2.5.5.2): whoever connects there reaches the same listeners.
+    pub(crate) dualstack: bool,
+}
+
+impl Addresses {
+    fn of_kind(&self, kind: &str) -> Vec<String> {
+        let addresses = self.ipv4.iter();
+        match kind {
+            "A" => addresses.map(Ipv4Addr::to_string).collect(),
+            "AAAA" if self.dualstack => addresses.map(|it| it.to_ipv6_mapped().to_string()).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// Everything that names are looked up in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Directory<'a> {
     pub(crate) world: &'a World,
-    /// Addresses by the load balancers' DNS names, in lower case and without a trailing dot.
-    pub(crate) load_balancers: &'a HashMap<String, Vec<Ipv4Addr>>,
+    /// The load balancers by their DNS names, in lower case and without a trailing dot.
+    pub(crate) load_balancers: &'a HashMap<String, Addresses>,
+    /// The TTL of a load balancer's addresses, under its own name and through an alias.
+    pub(crate) load_balancer_ttl: u32,
     /// The DNS server's own address, which all name servers of Route 53 have here.
     pub(crate) name_server: Ipv4Addr,
 }
@@ -132,19 +152,15 @@ impl Directory<'_> {
                 ..Answer::default()
             };
         };
-        let records = if kind == "A" {
-            let addresses = addresses.iter();
-            addresses
-                .map(|address| Answered {
-                    name: name.to_owned(),
-                    kind: "A".to_owned(),
-                    ttl: LOAD_BALANCER_TTL,
-                    value: address.to_string(),
-                })
-                .collect()
-        } else {
-            Vec::new()
-        };
+        let values = addresses.of_kind(kind).into_iter();
+        let records = values
+            .map(|value| Answered {
+                name: name.to_owned(),
+                kind: kind.to_owned(),
+                ttl: self.load_balancer_ttl,
+                value,
+            })
+            .collect();
         Answer {
             records,
             ..Answer::default()
@@ -271,11 +287,17 @@ mod tests {
 
     fn ask(name: &str, kind: &str) -> Answer {
         let world = world();
-        let addresses = vec![Ipv4Addr::new(127, 1, 2, 100), Ipv4Addr::new(127, 1, 2, 101)];
-        let load_balancers = HashMap::from([("web-1.ap-northeast-1.elb.amazonaws.com".to_owned(), addresses)]);
+        let addresses = |dualstack| Addresses {
+            ipv4: vec![Ipv4Addr::new(127, 1, 2, 100), Ipv4Addr::new(127, 1, 2, 101)],
+            dualstack,
+        };
+        let load_balancers = [("web-1", false), ("both-1", true)]
+            .map(|(name, dualstack)| (format!("{name}.ap-northeast-1.elb.amazonaws.com"), addresses(dualstack)))
+            .into();
         let directory = Directory {
             world: &world,
             load_balancers: &load_balancers,
+            load_balancer_ttl: super::super::LOAD_BALANCER_TTL,
             name_server: Ipv4Addr::new(127, 1, 2, 53),
         };
         directory.answer(name, kind)
@@ -320,6 +342,20 @@ mod tests {
         assert!(lost.records.is_empty() && !lost.no_such_name && lost.authority.is_some());
         let no_ipv6 = ask("example.com.", "AAAA");
         assert!(no_ipv6.records.is_empty() && !no_ipv6.no_such_name);
+    }
+
+    #[test]
+    fn a_dualstack_load_balancer_has_addresses_of_both_kinds() {
+        let name = "dualstack.both-1.ap-northeast-1.elb.amazonaws.com";
+        assert_eq!(ask(name, "A").records.len(), 2);
+        assert_eq!(
+            lines(&ask(name, "AAAA")),
+            [
+                format!("{name} 60 AAAA ::ffff:127.1.2.100"),
+                format!("{name} 60 AAAA ::ffff:127.1.2.101")
+            ]
+        );
+        assert!(lines(&ask(&name.replace("both", "web"), "AAAA")).is_empty());
     }
 
     #[test]

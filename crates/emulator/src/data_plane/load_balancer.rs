@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{self, HOST, HeaderName, HeaderValue};
+use http::header::{self, HOST, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -24,6 +24,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::Shared;
 use super::admission::admits_load_balancer;
+use super::headers;
 use super::routing::{self, Asked};
 use super::tls::{HANDSHAKE_TIMEOUT, provider};
 use super::web_server::Way;
@@ -33,6 +34,8 @@ use crate::model::{Action, LoadBalancer, TargetGroup, World};
 /// What a load balancer waits for an answer unless its attributes say otherwise.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 const PIPE: usize = 64 * 1024;
+/// A web ACL with this in its name refuses every request, so that it shows whether WAF is in the path.
+const BLOCKING: &str = "block-all";
 
 /// One listener of one load balancer. It holds no configuration: every handshake and every request looks at the world
 /// of its moment, so open connections live through all changes.
@@ -108,6 +111,23 @@ impl ListenerHandle {
 
     async fn answer(&self, request: Request<Incoming>, visitor: SocketAddr, scheme: &str) -> Response<Full<Bytes>> {
         let world = self.shared.world();
+        let mut response = self.answer_by_rules(&world, request, visitor, scheme).await;
+        if let Some(balancer) = world.load_balancer(&self.load_balancer) {
+            headers::name_load_balancer(&balancer.name, response.headers_mut());
+            if let Some(listener) = balancer.listener(self.port) {
+                headers::apply_attributes(listener, response.headers_mut());
+            }
+        }
+        response
+    }
+
+    async fn answer_by_rules(
+        &self,
+        world: &World,
+        request: Request<Incoming>,
+        visitor: SocketAddr,
+        scheme: &str,
+    ) -> Response<Full<Bytes>> {
         let (mut head, body) = request.into_parts();
         let Ok(body) = body.collect().await else {
             return own_answer(StatusCode::BAD_REQUEST);
@@ -120,6 +140,11 @@ impl ListenerHandle {
             return closing(own_answer(StatusCode::SERVICE_UNAVAILABLE));
         };
 
+        // WAF comes before all rules.
+        if balancer.web_acl.as_ref().is_some_and(|name| name.contains(BLOCKING)) {
+            return own_answer(StatusCode::FORBIDDEN);
+        }
+
         let host = head.headers.get(HOST).and_then(|it| it.to_str().ok());
         let host = host.unwrap_or_default().to_owned();
         let asked = Asked {
@@ -128,6 +153,7 @@ impl ListenerHandle {
             port: self.port,
             method: head.method.as_str(),
             uri: &head.uri,
+            headers: &head.headers,
         };
         let action = routing::actions(listener, asked)
             .iter()
@@ -139,8 +165,8 @@ impl ListenerHandle {
                 let Some(group) = group else {
                     return own_answer(StatusCode::SERVICE_UNAVAILABLE);
                 };
-                add_forwarding_headers(&mut head, visitor, scheme, self.port);
-                self.forward(&world, balancer, group, turn, head, body.to_bytes()).await
+                headers::add_forwarding(&mut head, visitor, scheme, self.port);
+                self.forward(world, balancer, group, turn, head, body.to_bytes()).await
             }
             Some(action @ Action::Redirect { status, .. }) => {
                 let permanent = status != "HTTP_302";
@@ -210,7 +236,7 @@ impl ListenerHandle {
         match tokio::time::timeout(timeout, exchange).await {
             Ok(Ok(response)) => {
                 let (mut head, body) = response.into_parts();
-                remove_hop_headers(&mut head.headers);
+                headers::remove_hops(&mut head.headers);
                 Response::from_parts(head, Full::new(body))
             }
             Ok(Err(Failure::Broken)) => own_answer(StatusCode::BAD_GATEWAY),
@@ -252,40 +278,6 @@ impl ResolvesServerCert for ListenerHandle {
         self.shared
             .acm
             .for_visitor(&world, &listener.certificates, hello.server_name())
-    }
-}
-
-fn add_forwarding_headers(head: &mut Parts, visitor: SocketAddr, scheme: &str, port: u16) {
-    remove_hop_headers(&mut head.headers);
-    let before = head
-        .headers
-        .get("x-forwarded-for")
-        .and_then(|value| value.to_str().ok())
-        .map(|value| format!("{value}, "));
-    let forwarded = format!("{}{}", before.unwrap_or_default(), visitor.ip());
-    let pairs = [
-        ("x-forwarded-for", forwarded),
-        ("x-forwarded-proto", scheme.to_owned()),
-        ("x-forwarded-port", port.to_string()),
-    ];
-    for (name, value) in pairs {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            head.headers.insert(HeaderName::from_static(name), value);
-        }
-    }
-}
-
-/// Takes away what belongs to one connection only. The body is passed on whole, so its length is known anew.
-fn remove_hop_headers(headers: &mut http::HeaderMap) {
-    for name in [
-        header::CONNECTION,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        header::TE,
-        header::TRAILER,
-        HeaderName::from_static("keep-alive"),
-    ] {
-        headers.remove(name);
     }
 }
 

@@ -7,6 +7,7 @@ mod admission;
 mod certificates;
 mod dns;
 mod dns_server;
+mod headers;
 mod load_balancer;
 mod network;
 mod routing;
@@ -26,18 +27,21 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 
 use self::certificates::{Authority, IssuedByAcm};
-use self::dns::{Answer, Directory};
+use self::dns::{Addresses, Answer, Directory};
+pub(crate) use self::headers::THROUGH;
 use self::network::{LoopbackNetwork, PortMap};
 use self::sockets::Sockets;
 pub(crate) use self::tls::provider;
 use self::web_server::InstanceServer;
-pub(crate) use self::web_server::REACHED;
-pub use self::web_server::{CertificateIssuer, ForceHttps, Route, WebServer};
+pub use self::web_server::{CertificateIssuer, ForceHttps, ForeignHosts, Route, WebServer};
+pub(crate) use self::web_server::{REACHED, SERVED_BY, SITE};
 use crate::model::World;
 use crate::{Control, Error};
 
 /// The last number of the DNS server's address.
 const DNS_HOST: u8 = 53;
+/// AWS's own (aws-facts 3, 5.4), in seconds.
+pub(crate) const LOAD_BALANCER_TTL: u32 = 60;
 /// How long one question for the next version of the world may stay open.
 const POLL: Duration = Duration::from_secs(20);
 /// How long to wait before asking again an emulator that does not answer.
@@ -49,12 +53,15 @@ const SETTLE_DEADLINE: Duration = Duration::from_secs(30);
 pub struct DataPlaneOptions {
     /// Ports below 1024 that load balancers and instances may listen on. Each has a stand-in for the whole life.
     pub privileged_ports: Vec<u16>,
+    /// For how many seconds resolvers may remember a load balancer's addresses, under its own name and through an alias.
+    pub load_balancer_ttl: u32,
 }
 
 impl Default for DataPlaneOptions {
     fn default() -> Self {
         Self {
             privileged_ports: vec![443, 80],
+            load_balancer_ttl: LOAD_BALANCER_TTL,
         }
     }
 }
@@ -80,6 +87,7 @@ struct TakenIn {
 pub(crate) struct Shared {
     network: LoopbackNetwork,
     ports: PortMap,
+    load_balancer_ttl: u32,
     acm: IssuedByAcm,
     lets_encrypt: Authority,
     backend_tls: Arc<rustls::ClientConfig>,
@@ -117,6 +125,7 @@ impl DataPlane {
         let shared = Arc::new(Shared {
             network,
             ports,
+            load_balancer_ttl: options.load_balancer_ttl,
             acm: IssuedByAcm::new(Authority::amazon()?),
             lets_encrypt: Authority::lets_encrypt()?,
             backend_tls: Arc::new(tls::unverified_client()?),
@@ -278,11 +287,18 @@ impl Shared {
         let load_balancers = world
             .load_balancers
             .iter()
-            .filter_map(|it| Some((dns::normal(&it.dns_name), by_arn.get(&it.arn)?.clone())))
+            .filter_map(|it| {
+                let addresses = Addresses {
+                    ipv4: by_arn.get(&it.arn)?.clone(),
+                    dualstack: it.is_dualstack(),
+                };
+                Some((dns::normal(&it.dns_name), addresses))
+            })
             .collect();
         let directory = Directory {
             world: &world,
             load_balancers: &load_balancers,
+            load_balancer_ttl: self.load_balancer_ttl,
             name_server: self.network.address(DNS_HOST),
         };
         directory.answer(name, kind)

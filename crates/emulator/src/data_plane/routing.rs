@@ -1,6 +1,6 @@
 //! What a listener does with a request: which rule, which target, which redirect.
 
-use http::Uri;
+use http::{HeaderMap, Uri};
 
 use super::admission::VISITOR;
 use crate::model::{Action, Condition, Listener, Target, TargetGroup, WeightedGroup};
@@ -18,6 +18,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) method: &'a str,
     /// Path and query.
     pub(crate) uri: &'a Uri,
+    /// All headers.
+    pub(crate) headers: &'a HeaderMap,
 }
 
 /// The actions of the first rule that matches, or the default ones.
@@ -38,6 +40,20 @@ fn holds(condition: &Condition, asked: Asked<'_>) -> bool {
             any(&|value| matches(&value.to_ascii_lowercase(), &host))
         }
         "path-pattern" => any(&|value| matches(value, asked.uri.path())),
+        // Neither the header's name nor its value is told apart by case.
+        "http-header" => asked.headers.get_all(condition.header.as_str()).iter().any(|header| {
+            let header = String::from_utf8_lossy(header.as_bytes()).to_ascii_lowercase();
+            any(&|value| matches(&value.to_ascii_lowercase(), &header))
+        }),
+        "query-string" => asked.uri.query().unwrap_or_default().split('&').any(|pair| {
+            let pair = pair.to_ascii_lowercase();
+            let (key, text) = pair.split_once('=').unwrap_or((&pair, ""));
+            any(&|wanted| {
+                let wanted = wanted.to_ascii_lowercase();
+                let (wanted_key, value) = wanted.split_once('=').unwrap_or(("", &wanted));
+                (wanted_key.is_empty() || matches(wanted_key, key)) && matches(value, text)
+            })
+        }),
         "http-request-method" => any(&|value| value == asked.method),
         "source-ip" => any(&|value| {
             value
@@ -130,6 +146,7 @@ pub(crate) fn location(action: &Action, asked: Asked<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use serde_json::json;
 
     use super::*;
@@ -165,8 +182,13 @@ mod tests {
                     { "field": "host-header", "values": ["a.example.com", "B.example.com"] },
                     { "field": "path-pattern", "values": ["/x/*"] }],
                   "actions": [{ "type": "fixed-response", "status": "210" }] },
-                { "priority": 5, "conditions": [{ "field": "http-header", "values": ["?"] }],
+                { "priority": 5, "conditions": [
+                    { "field": "http-header", "header": "X-Probe", "values": ["s3cret", "on*"] }],
                   "actions": [{ "type": "fixed-response", "status": "205" }] },
+                { "priority": 6, "conditions": [{ "field": "query-string", "values": ["v=1*", "=beta"] }],
+                  "actions": [{ "type": "fixed-response", "status": "206" }] },
+                { "priority": 7, "conditions": [{ "field": "colour", "values": ["*"] }],
+                  "actions": [{ "type": "fixed-response", "status": "207" }] },
             ],
         }))
         .unwrap()
@@ -175,20 +197,32 @@ mod tests {
     #[test]
     fn the_lowest_priority_that_matches_wins() {
         let listener = listener();
-        let status = |host: &str, uri: &str| {
+        let with = |host: &str, uri: &str, probe: &[&'static str]| {
             let uri: Uri = uri.parse().unwrap();
+            let mut headers = HeaderMap::new();
+            for value in probe {
+                headers.append("x-probe", HeaderValue::from_static(value));
+            }
             let asked = Asked {
                 host,
                 scheme: "https",
                 port: 443,
                 method: "GET",
                 uri: &uri,
+                headers: &headers,
             };
             match &actions(&listener, asked)[0] {
                 Action::FixedResponse { status, .. } => status.clone(),
                 other => panic!("{other:?}"),
             }
         };
+        let status = |host: &str, uri: &str| with(host, uri, &[]);
+        assert_eq!(with("a.example.com", "/x/1", &["S3cret"]), "205");
+        assert_eq!(with("example.org", "/", &["other", "once"]), "205");
+        assert_eq!(with("example.org", "/", &["s3cret2"]), "404");
+        assert_eq!(status("example.org", "/?a=b&V=12"), "206");
+        assert_eq!(status("example.org", "/?a=BETA"), "206");
+        assert_eq!(status("example.org", "/?v=2"), "404");
         assert_eq!(status("a.example.com", "/x/1"), "210");
         assert_eq!(status("b.EXAMPLE.com", "/x/1?q"), "210");
         assert_eq!(status("a.example.com", "/y"), "220");
@@ -250,6 +284,7 @@ mod tests {
                 port: 80,
                 method: "GET",
                 uri: &uri,
+                headers: &HeaderMap::new(),
             };
             location(&action, asked).unwrap()
         };

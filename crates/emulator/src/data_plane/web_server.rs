@@ -1,6 +1,7 @@
 //! The web server of an instance: what it is configured to answer, and the answering.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,10 @@ use crate::Error;
 
 /// The header in which every instance says how a request came.
 pub(crate) const REACHED: &str = "x-reached";
+/// The header in which every instance says who it is.
+pub(crate) const SERVED_BY: &str = "x-served-by";
+/// The header in which every instance says which names it serves, with commas.
+pub(crate) const SITE: &str = "x-site";
 
 /// How the web server of an instance behaves.
 #[derive(Debug, Clone)]
@@ -31,6 +36,7 @@ pub struct WebServer {
     issuer: CertificateIssuer,
     expired: bool,
     force_https: ForceHttps,
+    foreign_hosts: ForeignHosts,
     routes: Vec<Route>,
 }
 
@@ -53,6 +59,15 @@ pub enum ForceHttps {
     ByConnection,
     /// It does, unless `X-Forwarded-Proto` says that the visitor came by HTTPS.
     UnlessForwarded,
+}
+
+/// What a web server makes of requests for names that are not its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForeignHosts {
+    /// It answers them like its own.
+    Serve,
+    /// It answers 421, so that wrong routing shows. A request by IP address, as health checks are, is answered.
+    Refuse,
 }
 
 /// What a path answers.
@@ -116,6 +131,7 @@ impl WebServer {
             issuer: CertificateIssuer::Itself,
             expired: false,
             force_https: ForceHttps::Never,
+            foreign_hosts: ForeignHosts::Serve,
             routes: Vec::new(),
         }
     }
@@ -160,6 +176,20 @@ impl WebServer {
     pub fn force_https(mut self, how: ForceHttps) -> Self {
         self.force_https = how;
         self
+    }
+
+    /// Deals with requests for other names.
+    #[must_use]
+    pub fn foreign_hosts(mut self, how: ForeignHosts) -> Self {
+        self.foreign_hosts = how;
+        self
+    }
+
+    /// Tells whether requests for a host are for this server's names, or by address.
+    fn is_own_host(&self, host: &str) -> bool {
+        host.is_empty()
+            || host.parse::<IpAddr>().is_ok()
+            || self.names.iter().any(|name| name.eq_ignore_ascii_case(host))
     }
 
     /// Answers one path in its own way. The first route of a path counts.
@@ -306,8 +336,18 @@ impl InstanceServer {
         let headers = response.headers_mut();
         headers.insert(SERVER, HeaderValue::from_static("emulated-web-server"));
         headers.insert(REACHED, HeaderValue::from_static(way.label()));
+        for (name, value) in [
+            (SERVED_BY, self.instance.as_str()),
+            (SITE, &self.behaviour.names.join(",")),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        if redirect {
+        if self.behaviour.foreign_hosts == ForeignHosts::Refuse && !self.behaviour.is_own_host(host) {
+            *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
+        } else if redirect {
             let location = format!("https://{host}{}", head.uri);
             if let Ok(location) = HeaderValue::from_str(&location) {
                 headers.insert(LOCATION, location);

@@ -288,10 +288,11 @@ def issued_fields(certificate: Any) -> dict[str, Any]:
     """What only an issued certificate has (aws-facts 1.5)."""
     body = certificate._cert
     serial = f"{body.serial_number:040x}"
+    start, end = certificates.validity(certificate)
     return {
         "IssuedAt": epoch(certificate.progress.issued_at),
-        "NotBefore": epoch(body.not_valid_before_utc),
-        "NotAfter": epoch(body.not_valid_after_utc),
+        "NotBefore": epoch(start),
+        "NotAfter": epoch(end),
         "Serial": ":".join(serial[index : index + 2] for index in range(0, 40, 2)),
         "KeyUsages": [{"Name": "DIGITAL_SIGNATURE"}, {"Name": "KEY_ENCIPHERMENT"}],
         "ExtendedKeyUsages": [
@@ -336,11 +337,30 @@ def detail(certificate: Any) -> dict[str, Any]:
     }
     if progress.failure_reason:
         described["FailureReason"] = progress.failure_reason
-    if certificate.status == "ISSUED":
+    if certificate.status in ("ISSUED", "EXPIRED"):
         described.update(issued_fields(certificate))
-        # Eligible means: issued by Amazon and attached (aws-facts 1.5).
-        described["RenewalEligibility"] = "ELIGIBLE" if users else "INELIGIBLE"
+        # Eligible means: issued by Amazon, attached and not expired (aws-facts 1.5).
+        eligible = users and certificate.status == "ISSUED"
+        described["RenewalEligibility"] = "ELIGIBLE" if eligible else "INELIGIBLE"
+        if progress.renewal is not None:
+            described["RenewalSummary"] = renewal_summary(certificate)
     return described
+
+
+def renewal_summary(certificate: Any) -> dict[str, Any]:
+    """How a managed renewal stands, as a whole and by domain (aws-facts 1.5)."""
+    renewal = certificate.progress.renewal
+    options = validation_options(certificate)
+    for option in options:
+        option["ValidationStatus"] = renewal.domain_status(option["DomainName"])
+    summary: dict[str, Any] = {
+        "RenewalStatus": renewal.status,
+        "DomainValidationOptions": options,
+        "UpdatedAt": epoch(renewal.updated_at),
+    }
+    if renewal.reason:
+        summary["RenewalStatusReason"] = renewal.reason
+    return summary
 
 
 @REGISTRY.instead(AWSCertificateManagerResponse, "describe_certificate")

@@ -1,8 +1,9 @@
-"""Listeners and rules: certificates, policies, actions, duplicates."""
+"""Listeners: certificates, policies, actions, duplicates."""
 
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 from moto.elbv2.exceptions import LoadBalancerNotFoundError
@@ -13,10 +14,17 @@ from moto.elbv2.ssl_policies import SSL_POLICIES
 from .. import backends, certificates
 from ..registry import REGISTRY, Refusal
 from .common import is_fresh, page, stamp
-from .elbv2_attributes import LISTENER_DEFAULTS
 from .elbv2_load_balancers import bad_marker
-from .elbv2_shapes import action_shape, listener_shape, rule_shape, rules_in_order
+from .elbv2_shapes import action_shape, listener_shape
 
+# What a fixed response may be (botocore, FixedResponseActionConfig).
+CONTENT_TYPES = (
+    "text/plain",
+    "text/css",
+    "text/html",
+    "application/javascript",
+    "application/json",
+)
 # What the API takes when the caller names no policy (aws-facts 4.2).
 DEFAULT_POLICY = "ELBSecurityPolicy-2016-08"
 
@@ -98,6 +106,7 @@ def check_actions(
             "You must specify exactly one forward, redirect, or fixed-response action",
         )
     check_redirect(final[0], protocol)
+    check_fixed_response(final[0])
     weights = backends.groups_of_action(final[0])
     if final[0]["Type"] == "forward" and not weights:
         raise Refusal("ValidationError", "You must specify at least one target group")
@@ -131,6 +140,27 @@ def check_redirect(action: dict[str, Any], protocol: str) -> None:
             "InvalidLoadBalancerAction",
             "The redirect configuration is not valid because it creates a loop.",
         )
+
+
+def check_fixed_response(action: dict[str, Any]) -> None:
+    """A fixed response has a 2xx, 4xx or 5xx code and a short body of a known type (botocore)."""
+    if action["Type"] != "fixed-response":
+        return
+    config = action.get("FixedResponseConfig") or {}
+    status = str(config.get("StatusCode"))
+    if not re.fullmatch(r"[245]\d\d", status):
+        raise Refusal(
+            "ValidationError",
+            f"1 validation error detected: Value '{status}' at 'statusCode' failed to satisfy "
+            "constraint: Member must satisfy regular expression pattern: ^(2|4|5)\\d\\d$",
+        )
+    if (config.get("ContentType") or "text/plain") not in CONTENT_TYPES:
+        raise Refusal(
+            "InvalidLoadBalancerAction",
+            f"The ContentType must be one of: {', '.join(CONTENT_TYPES)}",
+        )
+    if len(config.get("MessageBody") or "") > 1024:
+        raise Refusal("ValidationError", "The message body cannot be longer than '1024' characters")
 
 
 def check_group(response: Any, arn: str, balancer: Any) -> None:
@@ -233,7 +263,7 @@ def create_listener(response: Any) -> dict[str, Any]:
         alpn_policy=response._get_param("AlpnPolicy", []),
         tags=response._get_param("Tags"),
     )
-    listener.attributes = dict(LISTENER_DEFAULTS)
+    listener.attributes = {}
     stamp(listener)
     return {"Listeners": [listener_shape(listener)]}
 
@@ -316,92 +346,15 @@ def apply_security(response: Any, listener: Any, protocol: str, arns: list[str])
     policy = response._get_param("SslPolicy")
     listener.ssl_policy = policy or (listener.ssl_policy if was_secure else DEFAULT_POLICY)
     if arns:
-        extra = [arn for arn in listener.certificates[1:] if arn != arns[0]]
+        # The list stays as it is, even if it holds the new default too.
         listener.certificate = arns[0]
-        listener.certificates = [arns[0], *extra]
+        listener.certificates = [arns[0], *listener.certificates[1:]]
 
 
 @REGISTRY.before(ELBV2Response, "delete_listener")
 def missing_listener(response: Any) -> None:
     """Deleting a listener that is not there is an error."""
     known_listener(response)
-
-
-@REGISTRY.instead(ELBV2Response, "add_listener_certificates")
-def add_listener_certificates(response: Any) -> dict[str, Any]:
-    """Extra certificates: one per call, idempotent, issued ones only (aws-facts 4.1)."""
-    listener = known_listener(response)
-    check_default_certificate(response)
-    for arn in certificate_arns(response):
-        if arn not in listener.certificates[1:]:
-            if len(listener.certificates) > 25:
-                raise Refusal(
-                    "TooManyCertificates", "The maximum number of certificates has been reached"
-                )
-            listener.certificates.append(arn)
-    return {
-        "Certificates": [
-            {"CertificateArn": arn, "IsDefault": False} for arn in certificate_arns(response)
-        ]
-    }
-
-
-@REGISTRY.before(ELBV2Response, "remove_listener_certificates")
-def default_stays(response: Any) -> None:
-    """The default certificate cannot be removed."""
-    listener = known_listener(response)
-    if listener.certificate in certificate_arns(response):
-        raise Refusal("OperationNotPermitted", "Default certificate cannot be removed")
-
-
-@REGISTRY.instead(ELBV2Response, "describe_listener_certificates")
-def describe_listener_certificates(response: Any) -> dict[str, Any]:
-    """The default first, then the list; one in both appears twice (aws-facts 4.1)."""
-    listener = known_listener(response)
-    described = [
-        {"CertificateArn": arn, "IsDefault": index == 0}
-        for index, arn in enumerate(listener.certificates)
-    ]
-    shown, marker = page(
-        described, response._get_int_param("PageSize"), response._get_param("Marker"), bad_marker
-    )
-    return {"Certificates": shown, "NextMarker": marker}
-
-
-@REGISTRY.before(ELBV2Response, "create_rule")
-def check_rule(response: Any) -> None:
-    """Priorities are 1 to 50,000; actions must be possible (aws-facts 4.4)."""
-    listener = known_listener(response)
-    priority = int(response._get_param("Priority") or 0)
-    if not 1 <= priority <= 50000:
-        raise Refusal(
-            "ValidationError", f"Rule priority '{priority}' must be between '1-50000' inclusive"
-        )
-    if any(str(rule.priority) == str(priority) for rule in listener.rules.values()):
-        raise Refusal("PriorityInUse", f"Priority '{priority}' is currently in use")
-    balancer = response.elbv2_backend.load_balancers[listener.load_balancer_arn]
-    check_actions(response, response._get_param("Actions", []), balancer, listener.protocol)
-
-
-@REGISTRY.after(ELBV2Response, "create_rule", "modify_rule", "set_rule_priorities")
-def rules_as_described(_: Any, result: dict[str, Any]) -> dict[str, Any]:
-    """Answers about rules are enriched like Describe's (aws-facts 4.3)."""
-    return {"Rules": [rule_shape(rule) for rule in result["Rules"]]}
-
-
-@REGISTRY.instead(ELBV2Response, "describe_rules")
-def describe_rules(response: Any) -> dict[str, Any]:
-    """Rules by priority, the default last, enriched and paged (aws-facts 4.3)."""
-    arns = response._get_param("RuleArns", [])
-    backend = response.elbv2_backend
-    if arns:
-        found = backend.describe_rules(None, arns)
-    else:
-        found = rules_in_order(known_listener(response).rules.values())
-    shown, marker = page(
-        found, response._get_int_param("PageSize"), response._get_param("Marker"), bad_marker
-    )
-    return {"Rules": [rule_shape(rule) for rule in shown], "NextMarker": marker}
 
 
 @REGISTRY.after(ELBV2Response, "describe_ssl_policies")

@@ -325,8 +325,17 @@ def set_subnets(response: Any) -> dict[str, Any]:
     }
 
 
-@REGISTRY.before(ELBV2Response, "set_ip_address_type")
-def check_new_address_type(response: Any) -> None:
-    """dualstack needs IPv6 subnets here too (emulator-gaps)."""
+@REGISTRY.instead(ELBV2Response, "set_ip_address_type")
+def set_ip_address_type(response: Any) -> dict[str, Any]:
+    """dualstack needs IPv6 subnets here too, and is for public ones alone (aws-facts 3)."""
     balancer = balancer_of(response)
-    check_address_type(response._get_param("IpAddressType") or "", balancer.subnets)
+    wanted = response._get_param("IpAddressType") or ""
+    check_enumerations(response)
+    check_address_type(wanted, balancer.subnets)
+    if wanted == "dualstack-without-public-ipv4" and balancer.scheme == "internal":
+        raise Refusal(
+            "InvalidConfigurationRequest",
+            f"The IP address type '{wanted}' is not supported for internal load balancers",
+        )
+    balancer.ip_address_type = wanted
+    return {"IpAddressType": wanted}

@@ -9,6 +9,7 @@ from moto.elbv2.responses import ELBV2Response
 
 from .. import backends
 from ..registry import REGISTRY, Refusal
+from ..state import STATE, now
 from .common import is_fresh, page, stamp, tags_are_late
 from .elbv2_attributes import GROUP_DEFAULTS
 from .elbv2_load_balancers import bad_marker
@@ -198,7 +199,10 @@ def create_target_group(response: Any) -> dict[str, Any]:
 def follow_listeners() -> None:
     """LoadBalancerArns follows listeners and rules (emulator-gaps, listeners)."""
     for _, group in backends.target_groups():
-        group.load_balancer_arns = [one.arn for one in backends.balancers_of_group(group.arn)]
+        users = [one.arn for one in backends.balancers_of_group(group.arn)]
+        if group.load_balancer_arns and not users:
+            group.released_at = now()
+        group.load_balancer_arns = users
 
 
 @REGISTRY.instead(ELBV2Response, "describe_target_groups")
@@ -234,9 +238,15 @@ def describe_target_groups(response: Any) -> dict[str, Any]:
 
 @REGISTRY.instead(ELBV2Response, "delete_target_group")
 def delete_target_group(response: Any) -> None:
-    """A group in use is kept; a missing one is no error (aws-facts 2.1, emulator-gaps)."""
+    """A group in use is kept; a missing one is no error (aws-facts 2.1, emulator-gaps).
+
+    A group stays in use for a while after the last listener or rule let go of it (aws-facts 7.1).
+    """
     arn = response._get_param("TargetGroupArn")
-    if backends.balancers_of_group(arn):
+    group = response.elbv2_backend.target_groups.get(arn)
+    released = getattr(group, "released_at", None)
+    lingers = released is not None and now() - released < STATE.settings.target_groups_linger_for
+    if backends.balancers_of_group(arn) or lingers:
         raise Refusal(
             "ResourceInUse", f"Target group '{arn}' is currently in use by a listener or a rule"
         )

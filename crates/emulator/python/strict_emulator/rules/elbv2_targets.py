@@ -91,10 +91,12 @@ def deregister_targets(response: Any) -> dict[str, Any]:
 
 
 def drain(group: Any, target: Target) -> None:
-    """Begins draining; without a load balancer or a delay the target goes at once."""
-    delay = STATE.settings.draining_for
-    if str(group.attributes.get("deregistration_delay.timeout_seconds")) == "0":
-        delay = 0.0
+    """Begins draining, for the deregistration delay at most (aws-facts 2.4, 2.5).
+
+    Without a load balancer the target goes at once.
+    """
+    longest = float(group.attributes.get("deregistration_delay.timeout_seconds") or 300)
+    delay = min(STATE.settings.draining_for, longest)
     if target.used_since is None:
         delay = 0.0
     target.draining_until = now() + delay

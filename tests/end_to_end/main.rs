@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod drift;
+mod going_back;
 mod interrupted;
 mod story;
 mod support;

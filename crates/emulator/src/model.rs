@@ -3,7 +3,7 @@
 //! Missing lists are empty and unknown fields are ignored, so that the two sides can grow apart a little.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::Deserialize;
 
@@ -255,6 +255,8 @@ pub struct Instance {
     pub public_address: Option<Ipv4Addr>,
     /// Its address in the VPC.
     pub private_address: Option<Ipv4Addr>,
+    /// Its IPv6 addresses.
+    pub ipv6_addresses: Vec<Ipv6Addr>,
     /// Ids of its security groups.
     pub security_groups: Vec<String>,
 }
@@ -296,6 +298,14 @@ impl World {
     /// The instance with an id.
     pub fn instance(&self, id: &str) -> Option<&Instance> {
         self.instances.iter().find(|it| it.id == id)
+    }
+
+    /// The public IPv4 address of the instance that has an IPv6 address.
+    pub fn public_address_beside(&self, address: Ipv6Addr) -> Option<Ipv4Addr> {
+        let mut instances = self.instances.iter();
+        instances
+            .find(|it| it.ipv6_addresses.contains(&address))?
+            .public_address
     }
 
     /// The load balancer with an ARN.

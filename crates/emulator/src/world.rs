@@ -147,7 +147,7 @@ pub struct SeededInstance {
     pub private: Ipv4Addr,
     /// Its public address, which the A record holds.
     pub public: Ipv4Addr,
-    /// Its IPv6 address, if the seed asked for one. Nothing on loopback answers there.
+    /// Its IPv6 address, if the seed asked for one. The emulated DNS answers a loopback address in its place.
     pub ipv6: Option<Ipv6Addr>,
 }
 

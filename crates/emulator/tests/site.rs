@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use reconcile_emulator::{Emulator, Options, Report, Scene, Seed, Visitor, VisitorOptions};
+use reconcile_emulator::{Emulator, Options, Report, Scene, Seed, Visitor, VisitorOptions, seed};
 use serde_json::{Value, json};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -153,6 +153,10 @@ async fn plain_moto_answers_too() {
     assert_eq!(logged.len(), 1);
     assert_eq!(logged[0].action, "GetCallerIdentity");
     assert!(!logged[0].mutating);
+
+    let world = seed(&emulator, None, &Seed::default()).await.unwrap();
+    let inventory = emulator.inventory(&world).await.unwrap();
+    assert_eq!(inventory["zones"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

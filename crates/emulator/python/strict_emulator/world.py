@@ -249,6 +249,7 @@ def instance_view(instance: Any) -> dict[str, Any]:
         "state": instance.state,
         "public_address": interface.public_ip if interface else None,
         "private_address": interface.private_ip_address if interface else None,
+        "ipv6_addresses": list(interface.ipv6_addresses) if interface else [],
         "security_groups": sorted(group.id for group in groups),
     }
 

@@ -396,3 +396,13 @@ class TestTags:
 
         assert tags() == []
         assert eventually(tags) == [{"Key": "stack", "Value": "www"}]
+
+
+def test_fifty_tags(site: Site) -> None:
+    arn = site.group()
+    tags = [{"Key": f"k{number}", "Value": "v"} for number in range(51)]
+    refused("TooManyTags", site.elb.add_tags, ResourceArns=[arn], Tags=tags)
+    site.elb.add_tags(ResourceArns=[arn], Tags=tags[:50])
+    refused("TooManyTags", site.elb.add_tags, ResourceArns=[arn], Tags=tags[50:])
+    found = site.elb.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"]
+    assert len(found) == 50

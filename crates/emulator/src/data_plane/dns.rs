@@ -94,7 +94,7 @@ impl Directory<'_> {
         let cname = records.iter().find(|set| set.kind == "CNAME");
         if let Some(cname) = cname.filter(|_| kind != "CNAME") {
             let mut answer = Answer {
-                records: plain(cname, name),
+                records: self.plain(cname, name),
                 ..Answer::default()
             };
             if let Some(target) = cname.values.first() {
@@ -110,7 +110,7 @@ impl Directory<'_> {
         // Of weighted and similar sets one is answered, as a single resolver would see it.
         if let Some(set) = records.iter().find(|set| set.kind == kind) {
             found = match &set.alias {
-                None => plain(set, name),
+                None => self.plain(set, name),
                 Some(alias) => {
                     let target = self.lookup(&normal(&alias.name), kind, depth + 1);
                     let of_kind = target.records.into_iter().filter(|it| it.kind == kind);
@@ -131,6 +131,23 @@ impl Directory<'_> {
             records: found,
             authority,
         }
+    }
+
+    /// The records of a set. An AAAA record of an instance's address leads to its IPv4 address in the form for IPv6, as
+    /// with load balancers: the address itself belongs to somebody out in the world.
+    fn plain(&self, set: &RecordSet, name: &str) -> Vec<Answered> {
+        let mut records = plain(set, name);
+        for record in records.iter_mut().filter(|record| record.kind == "AAAA") {
+            let beside = record
+                .value
+                .parse()
+                .ok()
+                .and_then(|it| self.world.public_address_beside(it));
+            if let Some(address) = beside {
+                record.value = address.to_ipv6_mapped().to_string();
+            }
+        }
+        records
     }
 
     /// The public zone that is authoritative for a name: the one with the longest name above it.
@@ -262,6 +279,7 @@ mod tests {
             { "id": "Z1", "name": "example.com.", "private": false, "name_servers": ["ns-1.awsdns-01.com"],
               "records": [
                 { "name": "www.example.com.", "type": "A", "ttl": 300, "values": ["127.1.2.10"] },
+                { "name": "six.example.com.", "type": "AAAA", "ttl": 5, "values": ["2001:db8:0::5", "2001:db8::6"] },
                 { "name": "www.example.com.", "type": "TXT", "ttl": 60, "values": ["\"hello\""] },
                 { "name": "example.com.", "type": "A", "ttl": null, "values": [],
                   "alias": { "name": "dualstack.Web-1.ap-northeast-1.elb.amazonaws.com.", "zone_id": "Z" } },
@@ -281,7 +299,7 @@ mod tests {
                 { "name": "x.sub.example.com.", "type": "A", "ttl": 7, "values": ["127.1.2.15"] } ] },
             { "id": "Z3", "name": "private.example.com.", "private": true, "name_servers": [], "records": [
                 { "name": "private.example.com.", "type": "A", "ttl": 7, "values": ["10.0.0.1"] } ] },
-        ] }))
+        ], "instances": [{ "id": "i-1", "public_address": "127.1.2.10", "ipv6_addresses": ["2001:db8::5"] }] }))
         .unwrap()
     }
 
@@ -356,6 +374,17 @@ mod tests {
             ]
         );
         assert!(lines(&ask(&name.replace("both", "web"), "AAAA")).is_empty());
+    }
+
+    #[test]
+    fn ipv6_addresses_of_instances_stay_on_loopback() {
+        assert_eq!(
+            lines(&ask("six.example.com", "AAAA")),
+            [
+                "six.example.com 5 AAAA ::ffff:127.1.2.10",
+                "six.example.com 5 AAAA 2001:db8::6"
+            ]
+        );
     }
 
     #[test]

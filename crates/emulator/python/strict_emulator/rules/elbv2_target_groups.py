@@ -21,6 +21,8 @@ RANGES = {
     "HealthyThresholdCount": (2, 10, "Healthy threshold count"),
     "UnhealthyThresholdCount": (2, 10, "Unhealthy threshold count"),
 }
+# The quota of tags (botocore, TooManyTagsException).
+TAGS_PER_RESOURCE = 50
 # What makes two target groups the same: parameter, attribute of moto's object.
 SETTINGS = {
     "Protocol": "protocol",
@@ -301,6 +303,21 @@ def check_tagged(response: Any) -> None:
     for arn in arns:
         if is_fresh(resource_of(response, arn)):
             raise Refusal(*NOT_FOUND[kind_of(arn)])
+
+
+@REGISTRY.instead(ELBV2Response, "add_tags")
+def add_tags(response: Any) -> dict[str, Any]:
+    """A resource has 50 tags at most; moto's limit is an old one (botocore, TooManyTags)."""
+    service = response.elbv2_backend.tagging_service
+    tags = response._get_param("Tags", [])
+    arns = response._get_param("ResourceArns", [])
+    for arn in arns:
+        keys = {*service.get_tag_dict_for_resource(arn), *(tag["Key"] for tag in tags)}
+        if len(keys) > TAGS_PER_RESOURCE:
+            raise Refusal("TooManyTags", "The quota for the number of tags has been reached")
+    for arn in arns:
+        service.tag_resource(arn, tags)
+    return {}
 
 
 @REGISTRY.after(ELBV2Response, "describe_tags")

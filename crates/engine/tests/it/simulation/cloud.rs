@@ -250,6 +250,7 @@ impl Sim {
                     } else {
                         certificate.names.iter().cloned().collect()
                     },
+                    life: Box::default(),
                 }
             }
             Spec::LoadBalancer(_) => Status::LoadBalancer {

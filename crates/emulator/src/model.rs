@@ -227,6 +227,8 @@ pub struct Certificate {
     pub names: Vec<String>,
     /// `RSA_2048`, `EC_prime256v1`, ...
     pub key_algorithm: String,
+    /// Its serial number in hexadecimal digits.
+    pub serial: String,
 }
 
 /// An instance of EC2.

@@ -249,6 +249,8 @@ class TestWorld:
             [domain],
             "RSA_2048",
         )
+        serial = acm.describe_certificate(CertificateArn=certificate)["Certificate"]["Serial"]
+        assert int(issued["serial"], 16) == int(serial.replace(":", ""), 16)
         instance = pick("instances", "id", site.instance)
         assert instance["public_address"] == "127.0.42.10" and instance["state"] == "running"
         assert instance["security_groups"] == [site.instance_group]

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, SerialNumber,
 };
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::sign::CertifiedKey;
@@ -82,8 +82,19 @@ impl Authority {
 
     /// Issues a certificate for names, the first of which is the common name.
     pub(crate) fn issue(&self, names: &[String], validity: Validity) -> Result<Leaf, Error> {
+        self.sign(&leaf_params(names, validity)?)
+    }
+
+    /// Issues what visitors get to see of a certificate of ACM: with its names and its serial number.
+    fn issue_as(&self, certificate: &Certificate) -> Result<Leaf, Error> {
+        let mut params = leaf_params(&certificate.names, Validity::Now)?;
+        params.serial_number = serial_number(&certificate.serial);
+        self.sign(&params)
+    }
+
+    fn sign(&self, params: &CertificateParams) -> Result<Leaf, Error> {
         let key = KeyPair::generate()?;
-        let certificate = leaf_params(names, validity)?.signed_by(&key, &self.issuer)?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
         leaf(&certificate, &key, vec![self.intermediate.clone()])
     }
 }
@@ -126,6 +137,17 @@ fn authority_params(organisation: &str, name: &str) -> Result<CertificateParams,
     Ok(params)
 }
 
+/// A serial number from hexadecimal digits; `None`, for one by chance, where they are none.
+fn serial_number(digits: &str) -> Option<SerialNumber> {
+    let even = format!("{}{digits}", if digits.len().is_multiple_of(2) { "" } else { "0" });
+    let bytes = even.as_bytes().chunks(2).map(|pair| {
+        let pair = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(pair, 16).ok()
+    });
+    let bytes: Vec<u8> = bytes.collect::<Option<_>>()?;
+    (!bytes.is_empty()).then(|| SerialNumber::from(bytes))
+}
+
 fn leaf_params(names: &[String], validity: Validity) -> Result<CertificateParams, Error> {
     let mut params = CertificateParams::new(names.to_vec())?;
     params.distinguished_name = DistinguishedName::new();
@@ -149,7 +171,8 @@ fn leaf_params(names: &[String], validity: Validity) -> Result<CertificateParams
 #[derive(Debug)]
 pub(crate) struct IssuedByAcm {
     authority: Authority,
-    issued: Mutex<HashMap<String, Leaf>>,
+    /// By ARN and serial number.
+    issued: Mutex<HashMap<(String, String), Leaf>>,
 }
 
 impl IssuedByAcm {
@@ -180,13 +203,15 @@ impl IssuedByAcm {
         let certificate = usable.get(choose(&names, sni))?;
 
         let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(leaf) = issued.get(&certificate.arn) {
+        // A renewed certificate keeps its ARN and gets another serial number (aws-facts 1.5).
+        let known = (certificate.arn.clone(), certificate.serial.clone());
+        if let Some(leaf) = issued.get(&known) {
             return Some(leaf.key.clone());
         }
-        match self.authority.issue(&certificate.names, Validity::Now) {
+        match self.authority.issue_as(certificate) {
             Ok(leaf) => {
                 let key = leaf.key.clone();
-                issued.insert(certificate.arn.clone(), leaf);
+                issued.insert(known, leaf);
                 Some(key)
             }
             Err(error) => {
@@ -241,6 +266,15 @@ mod tests {
         for (sni, expected) in cases {
             assert_eq!(choose(&all, sni), expected, "{sni:?}");
         }
+    }
+
+    #[test]
+    fn serial_numbers_are_read_from_any_number_of_digits() {
+        let bytes = |digits: &str| serial_number(digits).map(|serial| serial.to_bytes());
+        assert_eq!(bytes("0ab1"), Some(vec![0x0a, 0xb1]));
+        assert_eq!(bytes("ab1"), Some(vec![0x0a, 0xb1]));
+        assert_eq!(bytes(""), None);
+        assert_eq!(bytes("no"), None);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use std::{collections::BTreeSet, fmt};
 pub use delegation::{DelegationProbe, delegation_probes};
 pub use health::{HealthProbe, health_probes};
 use jiff::Timestamp;
+pub(crate) use names::allows_amazon;
 use thiserror::Error;
 
 use crate::{

@@ -8,6 +8,7 @@
 mod bad_input;
 mod drift;
 mod interrupted;
+mod status;
 mod story;
 mod support;
 mod trouble;

@@ -9,6 +9,7 @@ mod bad_input;
 mod drift;
 mod going_back;
 mod interrupted;
+mod status;
 mod story;
 mod support;
 mod trouble;

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_acm::types::{
     CertificateDetail, CertificateStatus, CertificateSummary, CertificateType, DomainStatus, DomainValidation, Filters,
-    KeyAlgorithm as SdkKeyAlgorithm,
+    KeyAlgorithm as SdkKeyAlgorithm, RenewalSummary,
 };
+use aws_smithy_types::DateTime;
 use futures_util::future;
+use jiff::Timestamp;
 use reconcile_core::{
     config::KeyAlgorithm,
-    observed::{Actual, Query, Status},
+    observed::{Actual, CertificateLife, Query, Renewal, Status, normal_serial},
     resource::{Certificate, Kind, Output, Outputs, Spec, Tags},
     value::{CertificateArn, DomainName},
 };
@@ -179,6 +181,7 @@ fn actual(arn: &CertificateArn, detail: &CertificateDetail, tags: Tags, choice: 
                 .to_owned(),
             in_use_by: detail.in_use_by().to_vec(),
             pending_names: pending_names(detail, &names),
+            life: Box::new(life(detail)),
         },
         spec: Spec::Certificate(Certificate {
             domain,
@@ -189,6 +192,42 @@ fn actual(arn: &CertificateArn, detail: &CertificateDetail, tags: Tags, choice: 
         outputs,
         tags,
     })
+}
+
+/// How long the certificate lives and whether it is renewed (`aws-facts.md` 1.5).
+fn life(detail: &CertificateDetail) -> CertificateLife {
+    let methods = detail.domain_validation_options().iter().filter_map(|option| {
+        let method = option.validation_method()?;
+        Some((option.domain_name().parse().ok()?, method.as_str().to_owned()))
+    });
+    CertificateLife {
+        not_before: detail.not_before().and_then(moment),
+        not_after: detail.not_after().and_then(moment),
+        serial: detail.serial().map(normal_serial).filter(|serial| !serial.is_empty()),
+        renewal_eligibility: detail
+            .renewal_eligibility()
+            .map(|eligibility| eligibility.as_str().to_owned()),
+        renewal: detail.renewal_summary().map(renewal),
+        validation_methods: methods.collect(),
+    }
+}
+
+fn renewal(summary: &RenewalSummary) -> Renewal {
+    let open = summary.domain_validation_options().iter().filter_map(|option| {
+        let status = option.validation_status()?;
+        let open = *status != DomainStatus::Success;
+        open.then(|| Some((option.domain_name().parse().ok()?, status.as_str().to_owned())))?
+    });
+    Renewal {
+        status: summary.renewal_status().as_str().to_owned(),
+        reason: summary.renewal_status_reason().map(|reason| reason.as_str().to_owned()),
+        updated_at: moment(summary.updated_at()),
+        open_names: open.collect(),
+    }
+}
+
+fn moment(at: &DateTime) -> Option<Timestamp> {
+    Timestamp::from_second(at.secs()).ok()
 }
 
 /// The algorithm as requests and lists write it: descriptions have a hyphen in its place (`aws-facts.md` 1.1).
@@ -260,7 +299,10 @@ fn pending_names(detail: &CertificateDetail, names: &BTreeSet<DomainName>) -> Ve
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_acm::types::{CertificateManagedBy, RecordType, ResourceRecord, builders::CertificateDetailBuilder};
+    use aws_sdk_acm::types::{
+        CertificateManagedBy, FailureReason, RecordType, RenewalEligibility, RenewalStatus, ResourceRecord,
+        ValidationMethod, builders::CertificateDetailBuilder,
+    };
 
     use super::*;
 
@@ -341,6 +383,49 @@ mod tests {
                 certificate_type: "AMAZON_ISSUED".into(),
                 in_use_by: Vec::new(),
                 pending_names: vec![name("example.com")],
+                life: Box::default(),
+            }
+        );
+    }
+
+    #[test]
+    fn the_life_of_a_certificate_is_read() {
+        let renewed = RenewalSummary::builder()
+            .renewal_status(RenewalStatus::PendingValidation)
+            .renewal_status_reason(FailureReason::CaaError)
+            .updated_at(DateTime::from_secs(30))
+            .domain_validation_options(option("example.com", None, DomainStatus::Success))
+            .domain_validation_options(option("*.example.com", None, DomainStatus::Failed))
+            .build()
+            .unwrap();
+        let by_dns = DomainValidation::builder()
+            .domain_name("example.com")
+            .validation_method(ValidationMethod::Dns)
+            .build()
+            .unwrap();
+        let detail = detail()
+            .not_before(DateTime::from_secs(10))
+            .not_after(DateTime::from_secs(20))
+            .serial("00:0A:b1")
+            .renewal_eligibility(RenewalEligibility::Eligible)
+            .renewal_summary(renewed)
+            .domain_validation_options(by_dns)
+            .build();
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        assert_eq!(
+            life(&detail),
+            CertificateLife {
+                not_before: at(10),
+                not_after: at(20),
+                serial: Some("ab1".into()),
+                renewal_eligibility: Some("ELIGIBLE".into()),
+                renewal: Some(Renewal {
+                    status: "PENDING_VALIDATION".into(),
+                    reason: Some("CAA_ERROR".into()),
+                    updated_at: at(30),
+                    open_names: BTreeMap::from([(name("*.example.com"), "FAILED".into())]),
+                }),
+                validation_methods: BTreeMap::from([(name("example.com"), "DNS".into())]),
             }
         );
     }

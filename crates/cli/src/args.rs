@@ -10,7 +10,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0   done, or nothing to do
   1   an error, an interruption, or a plan that was not applied: the answer was not
-      `yes`, or there was no terminal to ask on and no --yes
+      `yes`, or there was no terminal to ask on and no --yes; with `status --check`:
+      something is a failure
   2   with --detailed-exitcode: changes are pending and were not applied
   64  the command line cannot be understood
   130 ended at once by a second Ctrl-C
@@ -46,6 +47,9 @@ enum CommandLine {
     /// Show the plan, ask, and carry it out
     #[command(after_help = EXIT_CODES)]
     Apply(ApplyArgs),
+    /// Show how every resource is, and whether the certificates will be renewed
+    #[command(after_help = EXIT_CODES)]
+    Status(StatusArgs),
     /// Check the configuration file without asking AWS
     #[command(after_help = EXIT_CODES)]
     Validate,
@@ -164,6 +168,29 @@ pub(crate) struct DestroyArgs {
     pub(crate) delete_records: bool,
 }
 
+/// What `status` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(crate) struct StatusArgs {
+    /// End with exit code 1 if something is a failure
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// With --check: a warning counts as a failure
+    #[arg(long, requires = "check")]
+    pub(crate) strict: bool,
+    /// How the result is written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: Format,
+}
+
+/// How a result is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs, with a `format_version`
+    Json,
+}
+
 /// When output is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorChoice {
@@ -212,6 +239,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Show the plan, ask, and carry it out.
     Apply(ApplyArgs),
+    /// Show how everything is.
+    Status(StatusArgs),
     /// Check the configuration.
     Validate,
     /// Lead visitors back.
@@ -226,6 +255,7 @@ impl Command {
         match self {
             Self::Plan(_) => "plan",
             Self::Apply(_) => "apply",
+            Self::Status(_) => "status",
             Self::Validate => "validate",
             Self::Rollback(_) => "rollback",
             Self::Destroy(_) => "destroy",
@@ -249,11 +279,18 @@ where
             format!("write the options of `{wanted}` after its name, as in `reconcile {wanted} --yes`\n"),
         ))
     };
+    let no_plan = |command: &str| {
+        Err(clap::Error::raw(
+            ErrorKind::ArgumentConflict,
+            format!("`{command}` carries out no plan and takes none of its options\n"),
+        ))
+    };
     let stands_alone = apply == ApplyArgs::default();
     let command = match command {
         None => Command::Apply(apply),
         Some(CommandLine::Apply(apply)) if stands_alone => Command::Apply(apply),
         Some(CommandLine::Plan(plan)) if stands_alone => Command::Plan(plan),
+        Some(CommandLine::Status(status)) if stands_alone => Command::Status(status),
         Some(CommandLine::Validate) if stands_alone => Command::Validate,
         Some(CommandLine::Rollback(args)) if stands_alone => Command::Rollback(args),
         Some(CommandLine::Destroy(args)) if stands_alone => Command::Destroy(args),
@@ -261,12 +298,8 @@ where
         Some(CommandLine::Plan(_)) => return misplaced("plan"),
         Some(CommandLine::Rollback(_)) => return misplaced("rollback"),
         Some(CommandLine::Destroy(_)) => return misplaced("destroy"),
-        Some(CommandLine::Validate) => {
-            return Err(clap::Error::raw(
-                ErrorKind::ArgumentConflict,
-                "`validate` makes no plan and takes none of its options\n",
-            ));
-        }
+        Some(CommandLine::Status(_)) => return no_plan("status"),
+        Some(CommandLine::Validate) => return no_plan("validate"),
     };
     Ok((command, common))
 }
@@ -334,6 +367,9 @@ mod tests {
             ("reconcile plan --yes", "--yes"),
             ("reconcile --yes plan", "after its name"),
             ("reconcile --until prove validate", "takes none"),
+            ("reconcile --yes status", "takes none"),
+            ("reconcile status --strict", "--check"),
+            ("reconcile status --format xml", "json"),
             ("reconcile --dns-server dns.example.com plan", "DNS server"),
             ("reconcile --connect-to a:1 plan", "HOST1:PORT1:HOST2:PORT2"),
             ("reconcile --poll-interval 5", "such as `5s`"),

@@ -19,6 +19,8 @@ pub(crate) enum Ended {
     Well,
     /// Changes are pending, and the user asked to be told by the exit code.
     ChangesPending,
+    /// Something that was looked at is not as it should be, and the user asked to be told by the exit code.
+    ChecksFailed,
     /// The user's second signal ended it at once.
     AtOnce,
 }
@@ -28,6 +30,7 @@ impl Ended {
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self::Well => 0,
+            Self::ChecksFailed => 1,
             Self::ChangesPending => 2,
             // What a shell reports for a program that SIGINT ended.
             Self::AtOnce => 130,

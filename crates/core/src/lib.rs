@@ -13,4 +13,5 @@ pub mod plan;
 pub mod planner;
 pub mod resource;
 pub mod state;
+pub mod status;
 pub mod value;

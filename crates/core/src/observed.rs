@@ -5,6 +5,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -114,6 +115,9 @@ pub enum Status {
         in_use_by: Vec<String>,
         /// Names whose validation has not succeeded.
         pending_names: Vec<DomainName>,
+        /// How long it lives and whether it is renewed.
+        #[serde(default)]
+        life: Box<CertificateLife>,
     },
     /// A load balancer, in ELB's words.
     LoadBalancer {
@@ -131,6 +135,48 @@ pub enum Status {
         /// `TargetHealth.Description`.
         description: Option<String>,
     },
+}
+
+/// How long a certificate lives and whether ACM renews it (`aws-facts.md` 1.5).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CertificateLife {
+    /// `NotBefore`; only an issued certificate has it.
+    pub not_before: Option<Timestamp>,
+    /// `NotAfter`, likewise.
+    pub not_after: Option<Timestamp>,
+    /// `Serial` in the form of [`normal_serial`], likewise.
+    pub serial: Option<String>,
+    /// `RenewalEligibility`: `ELIGIBLE` or `INELIGIBLE`.
+    pub renewal_eligibility: Option<String>,
+    /// `RenewalSummary`: the last renewal, once there was one.
+    pub renewal: Option<Renewal>,
+    /// `ValidationMethod` of each name.
+    pub validation_methods: BTreeMap<DomainName, String>,
+}
+
+/// The last renewal of a certificate, in ACM's words (`aws-facts.md` 1.5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewal {
+    /// `RenewalStatus`: `PENDING_AUTO_RENEWAL`, `PENDING_VALIDATION`, `SUCCESS` or `FAILED`.
+    pub status: String,
+    /// `RenewalStatusReason`, if it failed.
+    pub reason: Option<String>,
+    /// `UpdatedAt`.
+    pub updated_at: Option<Timestamp>,
+    /// Names whose validation for the renewal has not succeeded, by their `ValidationStatus`.
+    pub open_names: BTreeMap<DomainName, String>,
+}
+
+/// A certificate's serial number in lower-case hexadecimal digits without colons and leading zeros: ACM and X.509 tools
+/// write the same number differently.
+pub fn normal_serial(text: &str) -> String {
+    let digits: String = text
+        .chars()
+        .filter(char::is_ascii_hexdigit)
+        .map(|digit| digit.to_ascii_lowercase())
+        .collect();
+    digits.trim_start_matches('0').to_owned()
 }
 
 /// An instance.
@@ -297,5 +343,26 @@ impl Observed {
     /// The object with this id.
     pub fn by_id(&self, id: &str) -> Option<&Actual> {
         self.found.iter().find(|actual| actual.id == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serial_numbers_have_one_form() {
+        assert_eq!(normal_serial("00:0A:b1"), "ab1");
+        assert_eq!(normal_serial("0ab1"), "ab1");
+    }
+
+    #[test]
+    fn a_certificate_that_was_saved_without_its_life_still_reads() {
+        let saved = r#"{ "of": "certificate", "state": "ISSUED", "failure_reason": null,
+            "certificate_type": "AMAZON_ISSUED", "in_use_by": [], "pending_names": [] }"#;
+        let Ok(Status::Certificate { life, .. }) = serde_json::from_str(saved) else {
+            panic!("it does not read")
+        };
+        assert_eq!(*life, CertificateLife::default());
     }
 }

@@ -17,6 +17,8 @@ pub struct CertificateSummary {
     pub issuer_organization: Option<String>,
     /// The DNS names and IP addresses it is for.
     pub names: Vec<String>,
+    /// The serial number in lower-case hexadecimal digits, without leading zeros.
+    pub serial: String,
     /// The beginning of its time.
     pub not_before: Timestamp,
     /// The end of its time.
@@ -35,6 +37,7 @@ impl CertificateSummary {
             issuer: certificate.issuer().to_string(),
             issuer_organization: organization(certificate.issuer()),
             names: names(&certificate),
+            serial: format!("{:x}", certificate.tbs_certificate.serial),
             not_before: Timestamp::from_second(validity.not_before.timestamp()).ok()?,
             not_after: Timestamp::from_second(validity.not_after.timestamp()).ok()?,
             self_signed: certificate.subject().as_raw() == certificate.issuer().as_raw(),

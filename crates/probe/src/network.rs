@@ -137,6 +137,16 @@ impl Network {
         .await)
     }
 
+    /// Makes the connection for a request over TLS without asking anything: which certificate is shown does not depend on
+    /// whether the site answers.
+    pub async fn session(&self, request: &Request) -> Result<TlsSession, ProbeError> {
+        let deadline = Deadline::of(request);
+        let (host, addresses) = self.locate(request, &deadline).await?;
+        let (stream, address) = connect(request, &host, &addresses, &deadline).await?;
+        let (_, session) = self.handshake(request, stream, address, &deadline).await?;
+        Ok(session)
+    }
+
     /// Where to connect to, after detours.
     async fn locate(&self, request: &Request, deadline: &Deadline) -> Result<(String, Vec<SocketAddr>), ProbeError> {
         let (host, port) = self

@@ -6,6 +6,7 @@ mod destroy;
 mod plan;
 mod rollback;
 mod session;
+mod status;
 mod validate;
 
 use reconcile_engine::StopSignal;
@@ -31,6 +32,7 @@ pub(crate) async fn run(
         Command::Apply(args) => apply::run(args, common, shell, stop).await,
         Command::Rollback(args) => rollback::run(args, common, shell, stop).await,
         Command::Destroy(args) => destroy::run(args, common, shell, stop).await,
+        Command::Status(args) => status::run(args, common, shell, stop).await,
         Command::Validate => validate::run(common),
     }
 }

@@ -110,6 +110,18 @@ pub(super) fn site(config: &Config, name: &str) -> Result<SiteName, CommandError
         })
 }
 
+/// Prepares the calls to AWS, as the configuration says.
+///
+/// # Errors
+/// If there is no region, or the profile does not exist.
+pub(super) async fn connect(config: &Config) -> Result<Aws, CommandError> {
+    let options = Options {
+        region: config.region.clone(),
+        profile: config.profile.clone(),
+    };
+    Ok(Aws::connect(options).await?)
+}
+
 impl Session {
     /// Looks at AWS and makes the plan for a goal, in whole.
     ///
@@ -153,11 +165,7 @@ impl Session {
         args: &PlanArgs,
         visitor: &SiteVisitor,
     ) -> Result<Self, CommandError> {
-        let options = Options {
-            region: config.region.clone(),
-            profile: config.profile.clone(),
-        };
-        let aws = Aws::connect(options).await?;
+        let aws = connect(&config).await?;
         let query = planner::query(&config, &state);
         let observed = aws.observe(&query).await?;
         state.check(&config.name, &observed.identity)?;

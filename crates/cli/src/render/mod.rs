@@ -4,6 +4,7 @@ mod condition;
 mod outcome;
 mod plan;
 mod settings;
+mod status;
 mod step;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -12,6 +13,7 @@ mod time;
 
 pub(crate) use outcome::{applied, failed_run};
 pub(crate) use plan::{Header, plan};
+pub(crate) use status::status;
 pub(crate) use step::title;
 pub(crate) use text::{clean, counted};
 pub(crate) use time::{elapsed, local};

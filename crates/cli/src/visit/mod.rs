@@ -3,6 +3,7 @@
 mod delegation;
 mod health;
 mod judge;
+mod outside;
 
 use std::{
     collections::BTreeSet,

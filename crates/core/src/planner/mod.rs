@@ -33,6 +33,7 @@ pub use delegation::{DelegationProbe, delegation_probes};
 pub use destroy::{DestroyOptions, destroy};
 pub use health::{HealthProbe, health_probes};
 use jiff::Timestamp;
+pub(crate) use names::allows_amazon;
 pub use rollback::rollback;
 use thiserror::Error;
 

@@ -278,7 +278,8 @@ pub(super) fn certificate_authority_refusals(
     refusals
 }
 
-fn allows_amazon(values: &[String], wildcard: bool) -> bool {
+/// Whether a set of CAA records lets Amazon issue; a wildcard looks at `issuewild` first.
+pub(crate) fn allows_amazon(values: &[String], wildcard: bool) -> bool {
     let authorities = |tag: &str| -> Vec<String> {
         values
             .iter()

@@ -53,6 +53,28 @@ async fn verified_session_shows_its_certificate() {
 }
 
 #[tokio::test]
+async fn a_session_alone_asks_nothing_and_tells_the_serial_number() {
+    let authority = Authority::new("Amazon");
+    let site = Site::tls(authority.issue(&[SITE]), |_| hello()).await;
+    let network = network_trusting(&authority);
+    let session = network.session(&site.request(Scheme::Https)).await.unwrap();
+    assert_eq!(site.heads(), Vec::<String>::new());
+    let serial = &session.certificate().unwrap().serial;
+    assert!(
+        !serial.is_empty() && !serial.starts_with('0') && serial.bytes().all(|digit| digit.is_ascii_hexdigit()),
+        "{serial}"
+    );
+    let answer = network.ask(&site.request(Scheme::Https)).await.unwrap();
+    assert_eq!(answer.tls.unwrap().certificate().unwrap().serial, *serial);
+    let stranger = Authority::new("Nobody");
+    let error = network_trusting(&stranger)
+        .session(&site.request(Scheme::Https))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ProbeError::Tls { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn other_authority_is_not_amazon() {
     let authority = Authority::new("Amazon Fans");
     let site = Site::tls(authority.issue(&[SITE]), |_| hello()).await;

@@ -344,6 +344,7 @@ fn put(observed: &mut Observed, state: &State, address: &Address, id: Option<&St
                 certificate_type: "AMAZON_ISSUED".to_owned(),
                 in_use_by: Vec::new(),
                 pending_names: Vec::new(),
+                life: Box::default(),
             }
         }
         Spec::LoadBalancer(_) => {

@@ -257,6 +257,7 @@ impl Sim {
                     } else {
                         certificate.names.iter().cloned().collect()
                     },
+                    life: Box::default(),
                 }
             }
             Spec::LoadBalancer(_) => Status::LoadBalancer {

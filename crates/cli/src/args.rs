@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use reconcile_core::plan::Stage;
-use reconcile_probe::{ConnectTo, DnsServer, NetworkOptions};
+use reconcile_probe::{ConnectTo, DnsServer, NetworkOptions, Resolve};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -92,6 +92,9 @@ pub(crate) struct NetworkArgs {
     /// Connect to HOST2:PORT2 instead of HOST1:PORT1, as curl does; can be repeated
     #[arg(long, global = true, value_name = "HOST1:PORT1:HOST2:PORT2")]
     pub(crate) connect_to: Vec<ConnectTo>,
+    /// Take these addresses for HOST at PORT instead of asking DNS, as curl does; can be repeated, `*` is any name
+    #[arg(long, global = true, value_name = "HOST:PORT:ADDR[,ADDR]...")]
+    pub(crate) resolve: Vec<Resolve>,
 }
 
 impl NetworkArgs {
@@ -101,6 +104,7 @@ impl NetworkArgs {
             dns_server: self.dns_server,
             ca_file: self.ca_file.clone(),
             connect_to: self.connect_to.clone(),
+            resolve: self.resolve.clone(),
             ..NetworkOptions::default()
         }
     }
@@ -289,6 +293,7 @@ mod tests {
             ("reconcile --until prove validate", "takes none"),
             ("reconcile --dns-server dns.example.com plan", "DNS server"),
             ("reconcile --connect-to a:1 plan", "HOST1:PORT1:HOST2:PORT2"),
+            ("reconcile --resolve www.example.com plan", "HOST:PORT:ADDR"),
             ("reconcile --poll-interval 5", "such as `5s`"),
             ("reconcile --poll-interval 0s", "such as `5s`"),
         ] {

@@ -21,6 +21,8 @@ pub struct CertificateSummary {
     pub not_before: Timestamp,
     /// The end of its time.
     pub not_after: Timestamp,
+    /// The serial number in hexadecimal digits, lower case, without leading zeros.
+    pub serial: String,
     /// Whether subject and issuer are the same.
     pub self_signed: bool,
 }
@@ -37,6 +39,7 @@ impl CertificateSummary {
             names: names(&certificate),
             not_before: Timestamp::from_second(validity.not_before.timestamp()).ok()?,
             not_after: Timestamp::from_second(validity.not_after.timestamp()).ok()?,
+            serial: format!("{:x}", certificate.tbs_certificate.serial),
             self_signed: certificate.subject().as_raw() == certificate.issuer().as_raw(),
         })
     }

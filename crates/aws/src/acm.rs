@@ -179,6 +179,7 @@ fn actual(arn: &CertificateArn, detail: &CertificateDetail, tags: Tags, choice: 
                 .to_owned(),
             in_use_by: detail.in_use_by().to_vec(),
             pending_names: pending_names(detail, &names),
+            serial: detail.serial().map(str::to_owned),
         },
         spec: Spec::Certificate(Certificate {
             domain,
@@ -341,6 +342,7 @@ mod tests {
                 certificate_type: "AMAZON_ISSUED".into(),
                 in_use_by: Vec::new(),
                 pending_names: vec![name("example.com")],
+                serial: None,
             }
         );
     }

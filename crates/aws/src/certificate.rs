@@ -222,6 +222,7 @@ mod tests {
                 certificate_type: "AMAZON_ISSUED".into(),
                 in_use_by: vec!["arn:lb".into()],
                 pending_names: Vec::new(),
+                serial: None,
             },
         }
     }

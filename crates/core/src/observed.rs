@@ -99,6 +99,9 @@ pub enum Status {
         in_use_by: Vec<String>,
         /// Names whose validation has not succeeded.
         pending_names: Vec<DomainName>,
+        /// `Serial`: hexadecimal digits with colons between the bytes; only an issued certificate has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        serial: Option<String>,
     },
     /// A load balancer, in ELB's words.
     LoadBalancer {

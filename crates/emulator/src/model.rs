@@ -227,6 +227,8 @@ pub struct Certificate {
     pub names: Vec<String>,
     /// `RSA_2048`, `EC_prime256v1`, ...
     pub key_algorithm: String,
+    /// The serial number as ACM describes it: hexadecimal digits, with colons between the bytes.
+    pub serial: String,
 }
 
 /// An instance of EC2.

@@ -43,6 +43,12 @@ def progress_of(certificate: Any) -> Progress | None:
     return getattr(certificate, "progress", None)
 
 
+def serial(certificate: Any) -> str:
+    """The serial number as ACM writes it: hexadecimal, a colon between two bytes."""
+    digits = f"{certificate._cert.serial_number:040x}"
+    return ":".join(digits[index : index + 2] for index in range(0, 40, 2))
+
+
 def base_name(domain: str) -> str:
     """The name that is validated: a wildcard is validated at its parent."""
     return domain.removeprefix("*.")

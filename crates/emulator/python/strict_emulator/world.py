@@ -215,6 +215,7 @@ def certificate_view(certificate: Any) -> dict[str, Any]:
         "domain": certificate.common_name,
         "names": sorted(names, key=lambda name: (name != certificate.common_name, name)),
         "key_algorithm": algorithm,
+        "serial": certificates.serial(certificate),
     }
 
 

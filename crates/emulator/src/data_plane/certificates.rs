@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, SerialNumber,
 };
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::sign::CertifiedKey;
@@ -82,8 +82,20 @@ impl Authority {
 
     /// Issues a certificate for names, the first of which is the common name.
     pub(crate) fn issue(&self, names: &[String], validity: Validity) -> Result<Leaf, Error> {
+        self.issue_numbered(names, validity, None)
+    }
+
+    /// The same with a serial number.
+    fn issue_numbered(
+        &self,
+        names: &[String],
+        validity: Validity,
+        serial: Option<SerialNumber>,
+    ) -> Result<Leaf, Error> {
         let key = KeyPair::generate()?;
-        let certificate = leaf_params(names, validity)?.signed_by(&key, &self.issuer)?;
+        let mut params = leaf_params(names, validity)?;
+        params.serial_number = serial;
+        let certificate = params.signed_by(&key, &self.issuer)?;
         leaf(&certificate, &key, vec![self.intermediate.clone()])
     }
 }
@@ -183,7 +195,8 @@ impl IssuedByAcm {
         if let Some(leaf) = issued.get(&certificate.arn) {
             return Some(leaf.key.clone());
         }
-        match self.authority.issue(&certificate.names, Validity::Now) {
+        let number = serial_number(&certificate.serial);
+        match self.authority.issue_numbered(&certificate.names, Validity::Now, number) {
             Ok(leaf) => {
                 let key = leaf.key.clone();
                 issued.insert(certificate.arn.clone(), leaf);
@@ -195,6 +208,12 @@ impl IssuedByAcm {
             }
         }
     }
+}
+
+/// The serial number that ACM describes, so that what is served can be told from what is not.
+fn serial_number(described: &str) -> Option<SerialNumber> {
+    let bytes: Result<Vec<u8>, _> = described.split(':').map(|byte| u8::from_str_radix(byte, 16)).collect();
+    bytes.ok().map(|bytes| SerialNumber::from_slice(&bytes))
 }
 
 /// Which of a listener's certificates answers: one with exactly the name, one with its wildcard, else the default,
@@ -241,6 +260,13 @@ mod tests {
         for (sni, expected) in cases {
             assert_eq!(choose(&all, sni), expected, "{sni:?}");
         }
+    }
+
+    #[test]
+    fn the_serial_number_is_that_of_acm() {
+        let number = serial_number("00:8f:0a").unwrap();
+        assert_eq!(number.to_bytes(), [0, 0x8f, 0x0a]);
+        assert!(serial_number("").is_none(), "the authority takes one of its own");
     }
 
     #[test]

@@ -38,6 +38,8 @@ use crate::{Control, Error};
 
 /// The last number of the DNS server's address.
 const DNS_HOST: u8 = 53;
+/// The port on which name servers are asked.
+const DNS_PORT: u16 = 53;
 /// How long one question for the next version of the world may stay open.
 const POLL: Duration = Duration::from_secs(20);
 /// How long to wait before asking again an emulator that does not answer.
@@ -222,7 +224,10 @@ impl DataPlane {
 
     /// Values for curl's and the tool's `--connect-to`: which port to go to instead of a privileged one.
     pub fn connect_to(&self) -> Vec<String> {
-        let pairs = self.shared.ports.pairs().iter();
+        let pairs = self.shared.ports.pairs().iter().copied();
+        // The zones' name servers all are the one DNS server here, which has another port than they have.
+        let dns = (DNS_PORT, self.dns.port());
+        let pairs = pairs.chain([dns]);
         pairs.map(|(from, to)| format!(":{from}::{to}")).collect()
     }
 

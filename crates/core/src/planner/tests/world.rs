@@ -299,6 +299,7 @@ fn put(observed: &mut Observed, state: &State, address: &Address, id: Option<&St
                 certificate_type: "AMAZON_ISSUED".to_owned(),
                 in_use_by: Vec::new(),
                 pending_names: Vec::new(),
+                serial: None,
             }
         }
         Spec::LoadBalancer(_) => {

@@ -287,12 +287,11 @@ def validation_options(certificate: Any) -> list[dict[str, Any]]:
 def issued_fields(certificate: Any) -> dict[str, Any]:
     """What only an issued certificate has (aws-facts 1.5)."""
     body = certificate._cert
-    serial = f"{body.serial_number:040x}"
     return {
         "IssuedAt": epoch(certificate.progress.issued_at),
         "NotBefore": epoch(body.not_valid_before_utc),
         "NotAfter": epoch(body.not_valid_after_utc),
-        "Serial": ":".join(serial[index : index + 2] for index in range(0, 40, 2)),
+        "Serial": certificates.serial(certificate),
         "KeyUsages": [{"Name": "DIGITAL_SIGNATURE"}, {"Name": "KEY_ENCIPHERMENT"}],
         "ExtendedKeyUsages": [
             {"Name": "TLS_WEB_SERVER_AUTHENTICATION", "OID": "1.3.6.1.5.5.7.3.1"}

@@ -250,6 +250,7 @@ impl Sim {
                     } else {
                         certificate.names.iter().cloned().collect()
                     },
+                    serial: None,
                 }
             }
             Spec::LoadBalancer(_) => Status::LoadBalancer {

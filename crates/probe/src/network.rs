@@ -156,8 +156,13 @@ impl Network {
         )))
     }
 
-    /// The addresses that an option gives for a name and port in DNS's place, if one does.
+    /// The addresses that an option gives in DNS's place for who connects to this name and port, if one does.
     pub fn given_addresses(&self, name: &str, port: u16) -> Option<&[IpAddr]> {
+        let (host, port) = self.detoured(name, port);
+        self.given(&host, port)
+    }
+
+    fn given(&self, name: &str, port: u16) -> Option<&[IpAddr]> {
         let exact = self.resolve.iter().find(|given| given.is_for(name, port));
         let given = exact.or_else(|| self.resolve.iter().find(|given| given.is_for_any(name, port)));
         given.map(Resolve::addresses)
@@ -210,14 +215,17 @@ impl Network {
         .await)
     }
 
+    fn detoured(&self, host: &str, port: u16) -> (String, u16) {
+        let mut detours = self.connect_to.iter();
+        detours
+            .find_map(|detour| detour.apply(host, port))
+            .unwrap_or_else(|| (host.to_owned(), port))
+    }
+
     /// Where to connect to, after detours.
     async fn locate(&self, request: &Request, deadline: &Deadline) -> Result<(String, Vec<SocketAddr>), ProbeError> {
-        let (host, port) = self
-            .connect_to
-            .iter()
-            .find_map(|detour| detour.apply(&request.connect_host, request.port))
-            .unwrap_or_else(|| (request.connect_host.clone(), request.port));
-        let found = match self.given_addresses(&host, port) {
+        let (host, port) = self.detoured(&request.connect_host, request.port);
+        let found = match self.given(&host, port) {
             Some(given) => given.to_vec(),
             None => deadline.limit(Stage::Resolving, self.resolve(&host)).await??,
         };

@@ -14,3 +14,4 @@ pub mod planner;
 pub mod resource;
 pub mod state;
 pub mod value;
+pub mod verify;

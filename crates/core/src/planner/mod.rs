@@ -23,6 +23,14 @@ pub use delegation::{DelegationProbe, delegation_probes};
 pub use health::{HealthProbe, health_probes};
 use jiff::Timestamp;
 use thiserror::Error;
+pub(crate) use {
+    delegation::normal as name_server,
+    desired::{certificate_address, load_balancer_address, record_address},
+    foundation::choose_zones,
+    health::accepts,
+    names::site_addresses,
+    waits::drain_margin,
+};
 
 use crate::{
     config::{CertificateSource, Config},

@@ -1,0 +1,4 @@
+//! What is asked, and what answers mean.
+
+mod asking;
+mod judging;

@@ -11,3 +11,4 @@ mod interrupted;
 mod story;
 mod support;
 mod trouble;
+mod verify;

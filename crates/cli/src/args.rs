@@ -9,8 +9,8 @@ use reconcile_probe::{ConnectTo, DnsServer, NetworkOptions, Resolve};
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done, or nothing to do
-  1   an error, an interruption, or a plan that was not applied: the answer was not
-      `yes`, or there was no terminal to ask on and no --yes
+  1   an error, an interruption, a check of `verify` that failed, or a plan that was not
+      applied: the answer was not `yes`, or there was no terminal to ask on and no --yes
   2   with --detailed-exitcode: changes are pending and were not applied
   64  the command line cannot be understood
   130 ended at once by a second Ctrl-C
@@ -46,6 +46,9 @@ enum CommandLine {
     /// Show the plan, ask, and carry it out
     #[command(after_help = EXIT_CODES)]
     Apply(ApplyArgs),
+    /// Ask the sites from outside, as visitors do, whether all is as it should be
+    #[command(after_help = EXIT_CODES)]
+    Verify(VerifyArgs),
     /// Check the configuration file without asking AWS
     #[command(after_help = EXIT_CODES)]
     Validate,
@@ -131,6 +134,27 @@ pub(crate) struct ApplyArgs {
     pub(crate) plan: PlanArgs,
 }
 
+/// What `verify` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub(crate) struct VerifyArgs {
+    /// Look at this site only, by its name in the configuration
+    #[arg(long, value_name = "NAME")]
+    pub(crate) site: Option<String>,
+    /// How the checks are written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: Format,
+}
+
+/// How a result is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs, with a `format_version`
+    Json,
+}
+
 /// When output is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorChoice {
@@ -179,6 +203,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Show the plan, ask, and carry it out.
     Apply(ApplyArgs),
+    /// Ask the sites from outside.
+    Verify(VerifyArgs),
     /// Check the configuration.
     Validate,
 }
@@ -189,6 +215,7 @@ impl Command {
         match self {
             Self::Plan(_) => "plan",
             Self::Apply(_) => "apply",
+            Self::Verify(_) => "verify",
             Self::Validate => "validate",
         }
     }
@@ -210,20 +237,23 @@ where
             format!("write the options of `{wanted}` after its name, as in `reconcile {wanted} --until prove`\n"),
         ))
     };
+    let planless = |command: &str| {
+        Err(clap::Error::raw(
+            ErrorKind::ArgumentConflict,
+            format!("`{command}` makes no plan and takes none of its options\n"),
+        ))
+    };
     let stands_alone = apply == ApplyArgs::default();
     let command = match command {
         None => Command::Apply(apply),
         Some(CommandLine::Apply(apply)) if stands_alone => Command::Apply(apply),
         Some(CommandLine::Plan(plan)) if stands_alone => Command::Plan(plan),
+        Some(CommandLine::Verify(verify)) if stands_alone => Command::Verify(verify),
         Some(CommandLine::Validate) if stands_alone => Command::Validate,
         Some(CommandLine::Apply(_)) => return misplaced("apply"),
         Some(CommandLine::Plan(_)) => return misplaced("plan"),
-        Some(CommandLine::Validate) => {
-            return Err(clap::Error::raw(
-                ErrorKind::ArgumentConflict,
-                "`validate` makes no plan and takes none of its options\n",
-            ));
-        }
+        Some(CommandLine::Verify(_)) => return planless("verify"),
+        Some(CommandLine::Validate) => return planless("validate"),
     };
     Ok((command, common))
 }
@@ -291,6 +321,8 @@ mod tests {
             ("reconcile plan --yes", "--yes"),
             ("reconcile --yes plan", "after its name"),
             ("reconcile --until prove validate", "takes none"),
+            ("reconcile --yes verify", "takes none"),
+            ("reconcile verify --format yaml", "yaml"),
             ("reconcile --dns-server dns.example.com plan", "DNS server"),
             ("reconcile --connect-to a:1 plan", "HOST1:PORT1:HOST2:PORT2"),
             ("reconcile --resolve www.example.com plan", "HOST:PORT:ADDR"),

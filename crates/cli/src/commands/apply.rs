@@ -9,7 +9,10 @@ use reconcile_engine::{
     ApplyError, Environment, FailedRun, Options, OutcomeKind, PollIntervals, StopSignal, SystemClock, apply,
 };
 
-use super::session::{self, Session};
+use super::{
+    session::{self, Session},
+    verify,
+};
 use crate::{
     args::{ApplyArgs, CommonArgs},
     error::{CommandError, Ended, Failure},
@@ -80,6 +83,10 @@ pub(super) async fn run(
                 shell.paint(),
             ))?;
             match outcome.kind {
+                OutcomeKind::Complete if verify::is_due(&session.config, &session.plan) => {
+                    let state = run.store.read(&session.config.name)?;
+                    verify::last_stage(&session.config, &state, &session.aws, &run.visitor, shell, stop).await
+                }
                 OutcomeKind::Complete | OutcomeKind::Later { .. } | OutcomeKind::StillInUse => Ok(Ended::Well),
                 OutcomeKind::Interrupted => Err(Failure::new("interrupted").into()),
             }

@@ -4,6 +4,7 @@ mod apply;
 mod plan;
 mod session;
 mod validate;
+mod verify;
 
 use reconcile_engine::StopSignal;
 
@@ -26,6 +27,7 @@ pub(crate) async fn run(
     match command {
         Command::Plan(args) => plan::run(args, common, shell, stop).await,
         Command::Apply(args) => apply::run(args, common, shell, stop).await,
+        Command::Verify(args) => verify::run(args, common, shell, stop).await,
         Command::Validate => validate::run(common),
     }
 }

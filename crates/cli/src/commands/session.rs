@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use reconcile_aws::{Aws, Options};
 use reconcile_core::{
     config::Config,
-    observed::Identity,
+    observed::{Identity, Observed},
     plan::{Plan, Stage},
     planner,
     state::State,
@@ -81,6 +81,28 @@ pub(super) fn visitor(common: &CommonArgs) -> Result<SiteVisitor, CommandError> 
     Ok(SiteVisitor::new(Network::new(&common.network.options())?))
 }
 
+/// The way to AWS.
+///
+/// # Errors
+/// If there are no credentials or no region.
+pub(super) async fn connect(config: &Config) -> Result<Aws, CommandError> {
+    let options = Options {
+        region: config.region.clone(),
+        profile: config.profile.clone(),
+    };
+    Ok(Aws::connect(options).await?)
+}
+
+/// What is in AWS of all that the configuration and the state name.
+///
+/// # Errors
+/// If the state belongs to something else, or AWS cannot be asked.
+pub(super) async fn observe(aws: &Aws, config: &Config, state: &State) -> Result<Observed, CommandError> {
+    let observed = aws.observe(&planner::query(config, state)).await?;
+    state.check(&config.name, &observed.identity)?;
+    Ok(observed)
+}
+
 impl Session {
     /// Looks at AWS and makes the plan.
     ///
@@ -100,14 +122,8 @@ impl Session {
     }
 
     async fn look(config: Config, state: State, args: &PlanArgs, visitor: &SiteVisitor) -> Result<Self, CommandError> {
-        let options = Options {
-            region: config.region.clone(),
-            profile: config.profile.clone(),
-        };
-        let aws = Aws::connect(options).await?;
-        let query = planner::query(&config, &state);
-        let observed = aws.observe(&query).await?;
-        state.check(&config.name, &observed.identity)?;
+        let aws = connect(&config).await?;
+        let observed = observe(&aws, &config, &state).await?;
         let mut plan = planner::plan(&config, &observed, &state, Timestamp::now())?;
         let health = planner::health_probes(&config, &observed, &plan);
         let delegation = planner::delegation_probes(&config, &observed, &plan);

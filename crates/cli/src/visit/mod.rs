@@ -3,6 +3,7 @@
 mod delegation;
 mod health;
 mod judge;
+mod verify;
 
 use std::{
     collections::BTreeSet,

@@ -205,6 +205,16 @@ impl Stack<'_> {
             .map(|zone| self.name_servers(zone))
             .filter(|servers| !servers.is_empty());
         let mut questions = Vec::new();
+        if self.zone(name).is_none() {
+            let check = Check::ok(
+                name.as_str(),
+                "hosted zone",
+                "no public hosted zone of this account is known to hold the name, so its name servers are not asked",
+            );
+            questions.push(Question::Settled(
+                check.but(Verdict::Unknown, "`reconcile plan` says why"),
+            ));
+        }
         for family in families {
             for place in servers
                 .clone()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::now;
 use crate::{
     observed::{GroupFacts, GroupRule, Identity, Instance, RecordSet},
     resource::{LoadBalancer, Outputs, Ref, Tags},
@@ -9,10 +10,6 @@ use crate::{
     value::Seconds,
     verify::*,
 };
-
-fn now() -> Timestamp {
-    "2026-06-01T00:00:00Z".parse().unwrap()
-}
 
 const CONFIG: &str = r#"
 name = "web"
@@ -210,6 +207,22 @@ fn a_door_stays_open_as_long_as_any_name_drains() {
     assert_eq!(phases(&state), [Phase::OnTheWay; 4]);
     state.cutovers.remove(&wildcard);
     assert_eq!(phases(&state), [Phase::Before; 4]);
+}
+
+#[test]
+fn a_name_without_a_zone_is_asked_at_the_resolver_only() {
+    let config = config("");
+    let mut observed = observed(&config);
+    observed.zones[0].private = true;
+    let questions = questions(&config, None, &observed, &moved(&config, 24), now());
+    assert_eq!(
+        lines(&questions)[..2],
+        [
+            "www.example.com: no public hosted zone of this account is known to hold the name, so its name servers are not \
+             asked",
+            "A of www.example.com at the resolver, Done",
+        ]
+    );
 }
 
 #[test]

@@ -13,3 +13,4 @@ mod status;
 mod story;
 mod support;
 mod trouble;
+mod verify;

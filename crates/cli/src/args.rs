@@ -4,14 +4,14 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use reconcile_core::plan::Stage;
-use reconcile_probe::{ConnectTo, DnsServer, NetworkOptions};
+use reconcile_probe::{ConnectTo, DnsServer, NetworkOptions, Resolve};
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done, or nothing to do
-  1   an error, an interruption, or a plan that was not applied: the answer was not
-      `yes`, or there was no terminal to ask on and no --yes; with `status --check`:
-      something is a failure
+  1   an error, an interruption, something that `verify` or `status --check` found to have
+      failed, or a plan that was not applied: the answer was not `yes`, or there was no
+      terminal to ask on and no --yes
   2   with --detailed-exitcode: changes are pending and were not applied
   64  the command line cannot be understood
   130 ended at once by a second Ctrl-C
@@ -50,6 +50,9 @@ enum CommandLine {
     /// Show how every resource is, and whether the certificates will be renewed
     #[command(after_help = EXIT_CODES)]
     Status(StatusArgs),
+    /// Ask the sites from outside, as visitors do, whether all is as it should be
+    #[command(after_help = EXIT_CODES)]
+    Verify(VerifyArgs),
     /// Check the configuration file without asking AWS
     #[command(after_help = EXIT_CODES)]
     Validate,
@@ -102,6 +105,9 @@ pub(crate) struct NetworkArgs {
     /// Connect to HOST2:PORT2 instead of HOST1:PORT1, as curl does; can be repeated
     #[arg(long, global = true, value_name = "HOST1:PORT1:HOST2:PORT2")]
     pub(crate) connect_to: Vec<ConnectTo>,
+    /// Take these addresses for HOST at PORT instead of asking DNS, as curl does; can be repeated, `*` is any name
+    #[arg(long, global = true, value_name = "HOST:PORT:ADDR[,ADDR]...")]
+    pub(crate) resolve: Vec<Resolve>,
 }
 
 impl NetworkArgs {
@@ -111,6 +117,7 @@ impl NetworkArgs {
             dns_server: self.dns_server,
             ca_file: self.ca_file.clone(),
             connect_to: self.connect_to.clone(),
+            resolve: self.resolve.clone(),
             ..NetworkOptions::default()
         }
     }
@@ -182,10 +189,22 @@ pub(crate) struct StatusArgs {
     pub(crate) format: Format,
 }
 
+/// What `verify` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub(crate) struct VerifyArgs {
+    /// Look at this site only, by its name in the configuration
+    #[arg(long, value_name = "NAME")]
+    pub(crate) site: Option<String>,
+    /// How the checks are written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: Format,
+}
+
 /// How a result is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Format {
     /// For people
+    #[default]
     Text,
     /// For programs, with a `format_version`
     Json,
@@ -241,6 +260,8 @@ pub(crate) enum Command {
     Apply(ApplyArgs),
     /// Show how everything is.
     Status(StatusArgs),
+    /// Ask the sites from outside.
+    Verify(VerifyArgs),
     /// Check the configuration.
     Validate,
     /// Lead visitors back.
@@ -256,6 +277,7 @@ impl Command {
             Self::Plan(_) => "plan",
             Self::Apply(_) => "apply",
             Self::Status(_) => "status",
+            Self::Verify(_) => "verify",
             Self::Validate => "validate",
             Self::Rollback(_) => "rollback",
             Self::Destroy(_) => "destroy",
@@ -291,6 +313,7 @@ where
         Some(CommandLine::Apply(apply)) if stands_alone => Command::Apply(apply),
         Some(CommandLine::Plan(plan)) if stands_alone => Command::Plan(plan),
         Some(CommandLine::Status(status)) if stands_alone => Command::Status(status),
+        Some(CommandLine::Verify(verify)) if stands_alone => Command::Verify(verify),
         Some(CommandLine::Validate) if stands_alone => Command::Validate,
         Some(CommandLine::Rollback(args)) if stands_alone => Command::Rollback(args),
         Some(CommandLine::Destroy(args)) if stands_alone => Command::Destroy(args),
@@ -300,6 +323,7 @@ where
         Some(CommandLine::Destroy(_)) => return misplaced("destroy"),
         Some(CommandLine::Status(_)) => return no_plan("status"),
         Some(CommandLine::Validate) => return no_plan("validate"),
+        Some(CommandLine::Verify(_)) => return no_plan("verify"),
     };
     Ok((command, common))
 }
@@ -370,8 +394,11 @@ mod tests {
             ("reconcile --yes status", "takes none"),
             ("reconcile status --strict", "--check"),
             ("reconcile status --format xml", "json"),
+            ("reconcile --yes verify", "takes none"),
+            ("reconcile verify --format yaml", "yaml"),
             ("reconcile --dns-server dns.example.com plan", "DNS server"),
             ("reconcile --connect-to a:1 plan", "HOST1:PORT1:HOST2:PORT2"),
+            ("reconcile --resolve www.example.com plan", "HOST:PORT:ADDR"),
             ("reconcile --poll-interval 5", "such as `5s`"),
             ("reconcile --poll-interval 0s", "such as `5s`"),
         ] {

@@ -54,6 +54,26 @@ pub fn target_health(reason: &str) -> &'static str {
     }
 }
 
+/// What a status means that an ALB answers by itself (`aws-facts.md` 3).
+pub fn load_balancer_status(status: u16) -> Option<&'static str> {
+    match status {
+        403 => Some("a web ACL of AWS WAF refuses the request"),
+        460 => Some("the connection was closed before the instance answered"),
+        463 => Some("more than 30 addresses stand in X-Forwarded-For"),
+        464 => Some("the protocol versions of request and target group do not fit"),
+        502 => Some(
+            "the instance resets the connection, fails the TLS handshake, or closes idle connections sooner than the load \
+             balancer: check `backend.protocol` and the web server's keep-alive time (more than 60 s)",
+        ),
+        503 => Some("no instance is registered and in use: check the target group"),
+        504 => Some(
+            "the instance does not accept the connection within 10 s, or does not answer within the idle timeout: check its \
+             security group and network ACL, and the egress of the load balancer's group",
+        ),
+        _ => None,
+    }
+}
+
 /// A target's state with what AWS says about it.
 pub fn target_words(state: &str, reason: Option<&str>, description: Option<&str>) -> String {
     let details: Vec<&str> = [reason, description]

@@ -15,3 +15,4 @@ pub mod resource;
 pub mod state;
 pub mod status;
 pub mod value;
+pub mod verify;

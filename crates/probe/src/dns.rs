@@ -16,6 +16,10 @@ use crate::options::DnsServer;
 /// The record types that [`Network::records`](crate::Network::records) can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RecordKind {
+    /// IPv4 addresses.
+    A,
+    /// IPv6 addresses.
+    Aaaa,
     /// The name this one is another name of.
     Cname,
     /// The zone's name servers.
@@ -29,6 +33,8 @@ pub enum RecordKind {
 impl RecordKind {
     fn record_type(self) -> RecordType {
         match self {
+            Self::A => RecordType::A,
+            Self::Aaaa => RecordType::AAAA,
             Self::Cname => RecordType::CNAME,
             Self::Ns => RecordType::NS,
             Self::Caa => RecordType::CAA,
@@ -45,6 +51,14 @@ pub(crate) struct Dns {
 }
 
 impl Dns {
+    /// The same, asking this server.
+    pub(crate) fn at(&self, server: DnsServer) -> Self {
+        Self {
+            server: Some(server),
+            timeout: self.timeout,
+        }
+    }
+
     /// All addresses, IPv4 first, each family in the order the server gave.
     pub(crate) async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, ProbeError> {
         if let Ok(ip) = name.parse::<IpAddr>() {

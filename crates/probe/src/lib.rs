@@ -31,6 +31,7 @@ mod follow;
 mod network;
 mod options;
 mod request;
+mod resolve;
 mod tls;
 mod url;
 
@@ -42,4 +43,5 @@ pub use error::{AddressFailure, AddressFailureReason, DnsFailure, NetworkError, 
 pub use network::Network;
 pub use options::{ConnectTo, DnsServer, NetworkOptions, ParseConnectToError, ParseDnsServerError};
 pub use request::{Request, Scheme, TrustPolicy};
+pub use resolve::{ParseResolveError, Resolve};
 pub use tls::TlsSession;

@@ -21,9 +21,10 @@ use tokio_rustls::TlsConnector;
 
 use crate::answer::{Answer, BodyEnd};
 use crate::dns::{Dns, RecordKind};
-use crate::error::{AddressFailure, AddressFailureReason, NetworkError, ProbeError, Stage};
-use crate::options::{ConnectTo, NetworkOptions};
+use crate::error::{AddressFailure, AddressFailureReason, DnsFailure, NetworkError, ProbeError, Stage};
+use crate::options::{ConnectTo, DnsServer, NetworkOptions};
 use crate::request::{Request, Scheme};
+use crate::resolve::Resolve;
 use crate::tls::{TlsSession, Trust};
 use crate::url::bracketed;
 
@@ -38,6 +39,7 @@ const HEADER_COUNT_LIMIT: usize = 200;
 pub struct Network {
     dns: Dns,
     connect_to: Vec<ConnectTo>,
+    resolve: Vec<Resolve>,
     trust: Arc<Trust>,
 }
 
@@ -90,6 +92,7 @@ impl Network {
                 timeout: options.dns_timeout,
             },
             connect_to: options.connect_to.clone(),
+            resolve: options.resolve.clone(),
             trust: Arc::new(Trust::load(options.ca_file.as_deref())?),
         })
     }
@@ -111,6 +114,81 @@ impl Network {
     /// error.
     pub async fn records(&self, name: &str, kind: RecordKind) -> Result<Vec<String>, ProbeError> {
         self.dns.records(name, kind).await
+    }
+
+    /// The records of one kind as one name server tells them, in the notation of [`records`](Self::records). The server's
+    /// name is resolved as usual, and its addresses are asked in turn until one answers. A detour counts if its PORT1 is
+    /// 53.
+    ///
+    /// # Errors
+    /// If the server's name has no address, or if none of its addresses answers; a name that the server does not know is
+    /// an error too.
+    pub async fn records_at(&self, name_server: &str, name: &str, kind: RecordKind) -> Result<Vec<String>, ProbeError> {
+        const PORT: u16 = 53;
+        let mut failure = None;
+        for ip in self.dns.addresses(name_server).await? {
+            let server = self.dns_server(SocketAddr::new(ip, PORT)).await?;
+            match self.dns.at(server).records(name, kind).await {
+                Err(
+                    error @ ProbeError::Dns {
+                        reason: DnsFailure::TimedOut | DnsFailure::Unreachable { .. },
+                        ..
+                    },
+                ) => failure = failure.or(Some(error)),
+                answered => return answered,
+            }
+        }
+        Err(failure.unwrap_or(ProbeError::Dns {
+            name: name_server.to_owned(),
+            server: "no address".to_owned(),
+            reason: DnsFailure::NoAddress,
+        }))
+    }
+
+    async fn dns_server(&self, at: SocketAddr) -> Result<DnsServer, ProbeError> {
+        let Some((host, port)) = self.connect_to.iter().find_map(|detour| detour.apply_to_dns(at)) else {
+            return Ok(DnsServer(at));
+        };
+        let found = self.dns.addresses(&host).await?;
+        Ok(DnsServer(SocketAddr::new(
+            found.first().copied().unwrap_or(at.ip()),
+            port,
+        )))
+    }
+
+    /// The addresses that an option gives in DNS's place for who connects to this name and port, if one does.
+    pub fn given_addresses(&self, name: &str, port: u16) -> Option<&[IpAddr]> {
+        let (host, port) = self.detoured(name, port);
+        self.given(&host, port)
+    }
+
+    fn given(&self, name: &str, port: u16) -> Option<&[IpAddr]> {
+        let exact = self.resolve.iter().find(|given| given.is_for(name, port));
+        let given = exact.or_else(|| self.resolve.iter().find(|given| given.is_for_any(name, port)));
+        given.map(Resolve::addresses)
+    }
+
+    /// Whether a connection to this address comes about, which is closed again at once. Detours that send everybody
+    /// elsewhere do not count: it is this address that is meant.
+    ///
+    /// # Errors
+    /// Why there is no connection.
+    pub async fn connects(&self, address: SocketAddr, within: Duration) -> Result<(), AddressFailureReason> {
+        let detour = self
+            .connect_to
+            .iter()
+            .find_map(|detour| detour.apply_to_address(address));
+        let to = match detour {
+            None => address,
+            Some((host, port)) => {
+                let found = self.dns.addresses(&host).await;
+                let found = found.map_err(|error| AddressFailureReason::Other {
+                    message: error.to_string(),
+                })?;
+                SocketAddr::new(found.first().copied().unwrap_or(address.ip()), port)
+            }
+        };
+        connect_to(to, within).await.map(drop)
     }
 
     /// Asks, at the first address that accepts a connection. Redirects are not followed.
@@ -147,14 +225,20 @@ impl Network {
         Ok(session)
     }
 
+    fn detoured(&self, host: &str, port: u16) -> (String, u16) {
+        let mut detours = self.connect_to.iter();
+        detours
+            .find_map(|detour| detour.apply(host, port))
+            .unwrap_or_else(|| (host.to_owned(), port))
+    }
+
     /// Where to connect to, after detours.
     async fn locate(&self, request: &Request, deadline: &Deadline) -> Result<(String, Vec<SocketAddr>), ProbeError> {
-        let (host, port) = self
-            .connect_to
-            .iter()
-            .find_map(|detour| detour.apply(&request.connect_host, request.port))
-            .unwrap_or_else(|| (request.connect_host.clone(), request.port));
-        let found = deadline.limit(Stage::Resolving, self.resolve(&host)).await??;
+        let (host, port) = self.detoured(&request.connect_host, request.port);
+        let found = match self.given(&host, port) {
+            Some(given) => given.to_vec(),
+            None => deadline.limit(Stage::Resolving, self.resolve(&host)).await??,
+        };
         let target = format!("{}:{port}", bracketed(&host));
         Ok((target, found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()))
     }
@@ -227,15 +311,9 @@ async fn connect(
         let reason = if after.is_zero() {
             AddressFailureReason::NotTried
         } else {
-            match timeout(after, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => return Ok((stream, address)),
-                Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                    AddressFailureReason::Refused
-                }
-                Ok(Err(error)) => AddressFailureReason::Other {
-                    message: error.to_string(),
-                },
-                Err(_) => AddressFailureReason::TimedOut { after },
+            match connect_to(address, after).await {
+                Ok(stream) => return Ok((stream, address)),
+                Err(reason) => reason,
             }
         };
         tracing::debug!(%address, %reason, "cannot connect");
@@ -245,6 +323,17 @@ async fn connect(
         target: target.to_owned(),
         failures,
     })
+}
+
+async fn connect_to(address: SocketAddr, after: Duration) -> Result<TcpStream, AddressFailureReason> {
+    match timeout(after, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => Err(AddressFailureReason::Refused),
+        Ok(Err(error)) => Err(AddressFailureReason::Other {
+            message: error.to_string(),
+        }),
+        Err(_) => Err(AddressFailureReason::TimedOut { after }),
+    }
 }
 
 fn message(request: &Request) -> Result<http::Request<Empty<Bytes>>, ProbeError> {

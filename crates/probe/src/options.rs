@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::resolve::Resolve;
+
 /// How a [`Network`](crate::Network) reaches the outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkOptions {
@@ -16,6 +18,8 @@ pub struct NetworkOptions {
     pub ca_file: Option<PathBuf>,
     /// Detours, the first that matches wins: see [`ConnectTo`].
     pub connect_to: Vec<ConnectTo>,
+    /// Names whose addresses are given instead of asked for: see [`Resolve`].
+    pub resolve: Vec<Resolve>,
     /// How long one attempt to ask a DNS server may take; an unanswered query is sent once more.
     pub dns_timeout: Duration,
 }
@@ -26,6 +30,7 @@ impl Default for NetworkOptions {
             dns_server: None,
             ca_file: None,
             connect_to: Vec::new(),
+            resolve: Vec::new(),
             dns_timeout: Duration::from_secs(3),
         }
     }
@@ -171,8 +176,26 @@ impl fmt::Display for ConnectTo {
     }
 }
 
+impl ConnectTo {
+    /// The way to one address that is meant itself: detours that send everybody elsewhere do not count, those that name
+    /// the address or change only the port do.
+    pub(crate) fn apply_to_address(&self, address: SocketAddr) -> Option<(String, u16)> {
+        let meant = self.to_host.is_none() || self.from_host.is_some();
+        meant
+            .then(|| self.apply(&address.ip().to_string(), address.port()))
+            .flatten()
+    }
+
+    /// The way to a DNS server: only detours that name its port count, as others are about web servers.
+    pub(crate) fn apply_to_dns(&self, server: SocketAddr) -> Option<(String, u16)> {
+        (self.from_port == Some(server.port()))
+            .then(|| self.apply_to_address(server))
+            .flatten()
+    }
+}
+
 /// Splits at colons that do not stand in brackets.
-fn split_fields(text: &str) -> Result<Vec<&str>, String> {
+pub(crate) fn split_fields(text: &str) -> Result<Vec<&str>, String> {
     let mut fields = Vec::new();
     let mut start = 0;
     let mut in_brackets = false;
@@ -194,7 +217,7 @@ fn split_fields(text: &str) -> Result<Vec<&str>, String> {
     Ok(fields)
 }
 
-fn parse_host(field: &str) -> Result<Option<String>, String> {
+pub(crate) fn parse_host(field: &str) -> Result<Option<String>, String> {
     if field.is_empty() {
         return Ok(None);
     }
@@ -212,7 +235,7 @@ fn parse_host(field: &str) -> Result<Option<String>, String> {
     Ok(Some(field.to_owned()))
 }
 
-fn parse_port(which: &str, field: &str) -> Result<Option<u16>, String> {
+pub(crate) fn parse_port(which: &str, field: &str) -> Result<Option<u16>, String> {
     if field.is_empty() {
         return Ok(None);
     }

@@ -1,10 +1,11 @@
 //! `reconcile apply`, and `reconcile` alone: plan, show, ask, carry out.
 
-use reconcile_engine::StopSignal;
+use reconcile_engine::{OutcomeKind, StopSignal};
 
 use super::{
     carry_out::{Consent, Question, carry_out, consent},
     session::{self, Session},
+    verify,
 };
 use crate::{
     args::{ApplyArgs, CommonArgs},
@@ -41,6 +42,10 @@ pub(super) async fn run(
             Consent::Refused(why) => return Err(why),
         }
     }
-    carry_out(session, visitor, store, common, shell, stop).await?;
+    let outcome = carry_out(&session, &visitor, &store, common, shell, stop).await?;
+    if outcome.kind == OutcomeKind::Complete && verify::is_due(&session.config, &session.plan) {
+        let state = store.read(&session.config.name)?;
+        return verify::last_stage(&session.config, &state, &session.aws, &visitor, shell, stop).await;
+    }
     Ok(Ended::Well)
 }

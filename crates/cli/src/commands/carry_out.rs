@@ -28,17 +28,17 @@ const CONSENT: &str = "yes";
 /// # Errors
 /// If a step fails or the user stops the run; what is done is recorded and printed.
 pub(super) async fn carry_out(
-    session: Session,
-    visitor: SiteVisitor,
-    store: StateFile,
+    session: &Session,
+    visitor: &SiteVisitor,
+    store: &StateFile,
     common: &CommonArgs,
     shell: &Shell,
     stop: &StopSignal,
 ) -> Result<Outcome, CommandError> {
     let run = Run {
         aws: &session.aws,
-        visitor,
-        store,
+        visitor: visitor.clone(),
+        store: store.clone(),
         clock: SystemClock,
         progress: Progress::new(shell, common.verbose > 0),
     };
@@ -55,7 +55,7 @@ pub(super) async fn carry_out(
         release: session.config.prove.deadlines.release,
         identity: session.identity.clone(),
     };
-    match apply(&session.plan, session.state, &run, &options).await {
+    match apply(&session.plan, session.state.clone(), &run, &options).await {
         Ok(outcome) => {
             output::print(&render::applied(
                 &session.plan,

@@ -47,7 +47,7 @@ pub(super) async fn run(
             Consent::Refused(why) => return Err(why),
         }
     }
-    let outcome = carry_out(session, visitor, store, common, shell, stop).await?;
+    let outcome = carry_out(&session, &visitor, &store, common, shell, stop).await?;
     if outcome.kind == OutcomeKind::Complete {
         output::print("The stack is gone. Remove its configuration, or `reconcile` makes it again.\n")?;
     }

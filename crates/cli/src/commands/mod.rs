@@ -8,6 +8,7 @@ mod rollback;
 mod session;
 mod status;
 mod validate;
+mod verify;
 
 use reconcile_engine::StopSignal;
 
@@ -33,6 +34,7 @@ pub(crate) async fn run(
         Command::Rollback(args) => rollback::run(args, common, shell, stop).await,
         Command::Destroy(args) => destroy::run(args, common, shell, stop).await,
         Command::Status(args) => status::run(args, common, shell, stop).await,
+        Command::Verify(args) => verify::run(args, common, shell, stop).await,
         Command::Validate => validate::run(common),
     }
 }

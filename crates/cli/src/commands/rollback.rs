@@ -45,7 +45,7 @@ pub(super) async fn run(
             Consent::Refused(why) => return Err(why),
         }
     }
-    carry_out(session, visitor, store, common, shell, stop).await?;
+    carry_out(&session, &visitor, &store, common, shell, stop).await?;
     output::print("Run `reconcile` to go forward again.\n")?;
     Ok(Ended::Well)
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use reconcile_aws::{Aws, Options};
 use reconcile_core::{
     config::{Config, SiteName},
-    observed::Identity,
+    observed::{Identity, Observed},
     plan::{Plan, Stage},
     planner::{self, DestroyOptions},
     state::State,
@@ -103,9 +103,9 @@ pub(super) fn site(config: &Config, name: &str) -> Result<SiteName, CommandError
         .find(|site| site.as_str() == name)
         .cloned()
         .ok_or_else(|| {
-            let names: Vec<&str> = config.sites.keys().map(SiteName::as_str).collect();
-            Failure::new(format!("the configuration has no site `{name}`"))
-                .hint(format!("it has {}", names.join(", ")))
+            let known: Vec<String> = config.sites.keys().map(|site| format!("`{site}`")).collect();
+            Failure::new(format!("there is no site `{name}` in the configuration"))
+                .hint(format!("its sites are {}", known.join(", ")))
                 .into()
         })
 }
@@ -120,6 +120,16 @@ pub(super) async fn connect(config: &Config) -> Result<Aws, CommandError> {
         profile: config.profile.clone(),
     };
     Ok(Aws::connect(options).await?)
+}
+
+/// What is in AWS of all that the configuration and the state name.
+///
+/// # Errors
+/// If the state belongs to something else, or AWS cannot be asked.
+pub(super) async fn observe(aws: &Aws, config: &Config, state: &State) -> Result<Observed, CommandError> {
+    let observed = aws.observe(&planner::query(config, state)).await?;
+    state.check(&config.name, &observed.identity)?;
+    Ok(observed)
 }
 
 impl Session {
@@ -166,9 +176,7 @@ impl Session {
         visitor: &SiteVisitor,
     ) -> Result<Self, CommandError> {
         let aws = connect(&config).await?;
-        let query = planner::query(&config, &state);
-        let observed = aws.observe(&query).await?;
-        state.check(&config.name, &observed.identity)?;
+        let observed = observe(&aws, &config, &state).await?;
         let now = Timestamp::now();
         let mut plan = match goal {
             Goal::Apply => planner::plan(&config, &observed, &state, now)?,

@@ -1,5 +1,6 @@
 //! Plans and outcomes as text. Nothing is decided here, and nothing is printed: a caller gets the text.
 
+mod checks;
 mod condition;
 mod outcome;
 mod plan;
@@ -11,6 +12,7 @@ pub(crate) mod tests;
 mod text;
 mod time;
 
+pub(crate) use checks::{checks, checks_as_json};
 pub(crate) use outcome::{applied, failed_run};
 pub(crate) use plan::{Header, plan};
 pub(crate) use status::status;

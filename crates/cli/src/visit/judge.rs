@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use http::{HeaderName, HeaderValue};
-use reconcile_core::{plan::Progress, value::InstanceId};
+use reconcile_core::{explain, plan::Progress, value::InstanceId};
 use reconcile_probe::{Answer, Difference, ProbeError, Request, Scheme, Severity, differences};
 
 /// What the instance answers without the load balancer.
@@ -35,7 +35,7 @@ pub(super) fn forwarded(request: Request, visitors: Scheme, port: u16) -> Reques
 pub(super) fn answer(answer: &Answer, today: Option<&Today>) -> Result<(), String> {
     let status = answer.status.as_u16();
     if answer.is_from_load_balancer()
-        && let Some(explanation) = explain(status)
+        && let Some(explanation) = explain::load_balancer_status(status)
     {
         return Err(format!(
             "the load balancer answers {} itself: {explanation}",
@@ -46,7 +46,7 @@ pub(super) fn answer(answer: &Answer, today: Option<&Today>) -> Result<(), Strin
         return if status < 500 {
             Ok(())
         } else {
-            let explanation = explain(status).unwrap_or("the web server fails: look at its log");
+            let explanation = explain::load_balancer_status(status).unwrap_or("the web server fails: look at its log");
             Err(format!("{} answers {}: {explanation}", answer.url(), answer.status))
         };
     };
@@ -68,14 +68,20 @@ pub(super) fn answer(answer: &Answer, today: Option<&Today>) -> Result<(), Strin
     ))
 }
 
-/// What a request without an answer means: nearly everything can heal by waiting, so that the deadline decides.
-pub(super) fn failure(error: &ProbeError) -> Progress {
+/// What an error says, with its causes.
+pub(super) fn said(error: &ProbeError) -> String {
     let mut said = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         said = format!("{said}: {cause}");
         source = cause.source();
     }
+    said
+}
+
+/// What a request without an answer means: nearly everything can heal by waiting, so that the deadline decides.
+pub(super) fn failure(error: &ProbeError) -> Progress {
+    let said = said(error);
     if let ProbeError::InvalidRequest { .. } = error {
         return Progress::Never {
             reason: said,
@@ -102,24 +108,4 @@ pub(super) fn not_moved(address: IpAddr) -> Progress {
         "the name still leads to the instance ({address}): check that the registrar delegates to the hosted zone that was \
          changed, and that no resolver or hosts file on the way from here remembers the old address"
     ))
-}
-
-/// Statuses that an ALB answers by itself (`aws-facts.md` 3).
-fn explain(status: u16) -> Option<&'static str> {
-    match status {
-        403 => Some("a web ACL of AWS WAF refuses the request"),
-        460 => Some("the connection was closed before the instance answered"),
-        463 => Some("more than 30 addresses stand in X-Forwarded-For"),
-        464 => Some("the protocol versions of request and target group do not fit"),
-        502 => Some(
-            "the instance resets the connection, fails the TLS handshake, or closes idle connections sooner than the load \
-             balancer: check `backend.protocol` and the web server's keep-alive time (more than 60 s)",
-        ),
-        503 => Some("no instance is registered and in use: check the target group"),
-        504 => Some(
-            "the instance does not accept the connection within 10 s, or does not answer within the idle timeout: check its \
-             security group and network ACL, and the egress of the load balancer's group",
-        ),
-        _ => None,
-    }
 }

@@ -4,6 +4,7 @@ mod delegation;
 mod health;
 mod judge;
 mod outside;
+mod verify;
 
 use std::{
     collections::BTreeSet,

@@ -195,3 +195,41 @@ fn the_direct_request_is_what_the_load_balancer_would_send() {
     assert_eq!(ask.url(), "https://www.example.com:8443/");
     assert!(ask.headers.is_empty());
 }
+
+#[tokio::test]
+async fn what_fails_is_asked_once_more_before_it_counts() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use reconcile_core::{
+        check::Verdict,
+        config::HttpMode,
+        verify::{PlainHttp, Question, Reach},
+    };
+
+    let redirect = || response("301 Moved Permanently", "Location: https://www.example.com/\r\n");
+    // A listener that is changed while it is looked at, and one that stays wrong.
+    for (wrong_answers, verdict) in [(1, Verdict::Ok), (2, Verdict::Failure)] {
+        let asked = AtomicUsize::new(0);
+        let port = serve(move |_| {
+            if asked.fetch_add(1, Ordering::SeqCst) < wrong_answers {
+                response("200 OK", "")
+            } else {
+                redirect()
+            }
+        })
+        .await;
+        let options = NetworkOptions {
+            connect_to: vec![format!("www.example.com:80:127.0.0.1:{port}").parse().unwrap()],
+            ..NetworkOptions::default()
+        };
+        let visitor = SiteVisitor::new(Network::new(&options).unwrap());
+        let question = Question::PlainHttp(PlainHttp {
+            name: "www.example.com".parse().unwrap(),
+            mode: HttpMode::Redirect,
+            https_ports: [443].into(),
+            reach: Reach::Everybody,
+        });
+        let checks = visitor.verify(&[question]).await;
+        assert_eq!(checks[0].verdict, verdict, "{checks:?}");
+    }
+}

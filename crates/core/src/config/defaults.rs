@@ -48,6 +48,10 @@ pub const DRAIN_MARGIN: Seconds = Seconds::new(10 * 60);
 /// How long one run stays for the end of the drain; beyond that the next run closes the instance.
 pub const DRAIN_WAIT: Seconds = Seconds::new(2 * 60);
 
+/// A certificate that ends sooner than this was not renewed when it should have been: ACM begins weeks before
+/// (`aws-facts.md` 1.5), however short certificates become.
+pub const CERTIFICATE_DAYS_LEFT: i64 = 14;
+
 /// The longest name of a stack: with `-load-balancer` or a site and a hash behind it, AWS names stay readable.
 pub const MAX_STACK_NAME: usize = 32;
 /// The longest name of a site.

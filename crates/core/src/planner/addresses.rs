@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The address of the load balancer.
-pub(super) fn load_balancer_address() -> Address {
+pub(crate) fn load_balancer_address() -> Address {
     Address::new(Kind::LoadBalancer, "main")
 }
 
@@ -17,7 +17,7 @@ pub(super) fn security_group_address() -> Address {
 }
 
 /// The address of the certificate of a site.
-pub(super) fn certificate_address(site: &SiteName) -> Address {
+pub(crate) fn certificate_address(site: &SiteName) -> Address {
     Address::new(Kind::Certificate, site.as_str())
 }
 
@@ -32,7 +32,7 @@ pub(super) fn target_address(site: &SiteName, instance: &InstanceId) -> Address 
 }
 
 /// The address of the records at a name.
-pub(super) fn record_address(name: &DomainName) -> Address {
+pub(crate) fn record_address(name: &DomainName) -> Address {
     Address::new(Kind::AliasRecord, name.as_str())
 }
 

@@ -17,7 +17,7 @@ pub struct DelegationProbe {
     /// The zone.
     pub zone: DomainName,
     /// The name servers of the hosted zone, in lower case without trailing dot.
-    name_servers: BTreeSet<String>,
+    pub(crate) name_servers: BTreeSet<String>,
 }
 
 /// The zones that certificates of `plan` are validated in.
@@ -87,6 +87,7 @@ impl DelegationProbe {
     }
 }
 
-fn normal(name: &str) -> String {
+/// A name server's name in lower case, without trailing dot.
+pub(crate) fn normal(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }

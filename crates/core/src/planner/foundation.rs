@@ -143,7 +143,11 @@ fn one_vpc(instances: &BTreeMap<&InstanceId, &Instance>, refusals: &mut Vec<Refu
 }
 
 /// The public zone with the longest matching name (`aws-facts.md` 5.1).
-fn choose_zones(config: &Config, observed: &Observed, refusals: &mut Vec<Refusal>) -> BTreeMap<DomainName, ZoneId> {
+pub(crate) fn choose_zones(
+    config: &Config,
+    observed: &Observed,
+    refusals: &mut Vec<Refusal>,
+) -> BTreeMap<DomainName, ZoneId> {
     let mut zones = BTreeMap::new();
     for (site_name, site) in &config.sites {
         for name in site.names() {

@@ -92,7 +92,7 @@ impl HealthProbe {
 }
 
 /// Whether a list of codes and ranges such as `200,301-302` holds `status`.
-fn accepts(codes: &str, status: u16) -> bool {
+pub(crate) fn accepts(codes: &str, status: u16) -> bool {
     codes.split(',').any(|part| {
         let (from, to) = part.split_once('-').unwrap_or((part, part));
         matches!((from.trim().parse::<u16>(), to.trim().parse::<u16>()), (Ok(from), Ok(to)) if (from..=to).contains(&status))

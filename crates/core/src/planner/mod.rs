@@ -36,6 +36,14 @@ use jiff::Timestamp;
 pub(crate) use names::allows_amazon;
 pub use rollback::rollback;
 use thiserror::Error;
+pub(crate) use {
+    addresses::{certificate_address, load_balancer_address, record_address},
+    delegation::normal as name_server,
+    foundation::choose_zones,
+    health::accepts,
+    names::site_addresses,
+    waits::drain_margin,
+};
 
 use crate::{
     config::{CertificateSource, Config},

@@ -64,7 +64,7 @@ pub(super) fn cname(observed: &Observed, zone: &ZoneId, name: &DomainName) -> Op
 }
 
 /// The public addresses of a site's instances.
-pub(super) fn site_addresses(site: &Site, observed: &Observed) -> BTreeSet<IpAddr> {
+pub(crate) fn site_addresses(site: &Site, observed: &Observed) -> BTreeSet<IpAddr> {
     site.instances
         .iter()
         .filter_map(|id| observed.instances.get(id))

@@ -408,7 +408,7 @@ pub(super) fn standing_ttl(item: &Item) -> Seconds {
 
 /// How long to wait after the old time to live: what was set, or the same time again and at least ten minutes, as many
 /// resolvers overstay it (`aws-facts.md` 8.1).
-pub(super) fn drain_margin(config: &Config, old_ttl: Seconds) -> Seconds {
+pub(crate) fn drain_margin(config: &Config, old_ttl: Seconds) -> Seconds {
     config
         .lockdown
         .drain_margin

@@ -42,6 +42,8 @@ use crate::{Control, Error};
 const DNS_HOST: u8 = 53;
 /// AWS's own (aws-facts 3, 5.4), in seconds.
 pub(crate) const LOAD_BALANCER_TTL: u32 = 60;
+/// The port on which name servers are asked.
+const DNS_PORT: u16 = 53;
 /// How long one question for the next version of the world may stay open.
 const POLL: Duration = Duration::from_secs(20);
 /// How long to wait before asking again an emulator that does not answer.
@@ -231,7 +233,10 @@ impl DataPlane {
 
     /// Values for curl's and the tool's `--connect-to`: which port to go to instead of a privileged one.
     pub fn connect_to(&self) -> Vec<String> {
-        let pairs = self.shared.ports.pairs().iter();
+        let pairs = self.shared.ports.pairs().iter().copied();
+        // The zones' name servers all are the one DNS server here, which has another port than they have.
+        let dns = (DNS_PORT, self.dns.port());
+        let pairs = pairs.chain([dns]);
         pairs.map(|(from, to)| format!(":{from}::{to}")).collect()
     }
 

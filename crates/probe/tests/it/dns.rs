@@ -3,7 +3,9 @@
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::rdata::{CAA, CNAME, NS, TXT};
 use hickory_resolver::proto::rr::{Name, RData};
-use reconcile_probe::{DnsFailure, DnsServer, Network, NetworkOptions, ProbeError, RecordKind, Request, Scheme};
+use reconcile_probe::{
+    AddressFailureReason, DnsFailure, DnsServer, Network, NetworkOptions, ProbeError, RecordKind, Request, Scheme,
+};
 
 use crate::support::{DnsTable, SITE, Site, Zone, hello, offline};
 
@@ -161,4 +163,84 @@ async fn site_is_asked_where_its_name_leads() {
     let answer = dns.network().ask(&request).await.unwrap();
     assert_eq!(answer.status.as_u16(), 200);
     assert_eq!(answer.address, site.address);
+}
+
+#[tokio::test]
+async fn one_name_server_is_asked_by_its_own_name() {
+    let resolver = DnsTable::start().await;
+    let (one, other) = (DnsTable::start().await, DnsTable::start().await);
+    resolver.set_addresses("ns-1.example.net", &["192.0.2.53"]);
+    resolver.set_addresses("ns-2.example.net", &["192.0.2.54"]);
+    resolver.set_addresses(SITE, &["192.0.2.1"]);
+    one.set_addresses(SITE, &["192.0.2.2", "2001:db8::2"]);
+    let options = NetworkOptions {
+        connect_to: vec![
+            // What is about web servers is not about name servers.
+            "::127.0.0.1:1".parse().unwrap(),
+            format!("192.0.2.53:53:127.0.0.1:{}", one.address.port())
+                .parse()
+                .unwrap(),
+            format!("192.0.2.54:53:127.0.0.1:{}", other.address.port())
+                .parse()
+                .unwrap(),
+        ],
+        dns_server: Some(DnsServer(resolver.address)),
+        ..offline()
+    };
+    let network = Network::new(&options).unwrap();
+    let ask = async |server, kind| network.records_at(server, SITE, kind).await;
+    assert_eq!(ask("ns-1.example.net", RecordKind::A).await.unwrap(), ["192.0.2.2"]);
+    assert_eq!(
+        ask("ns-1.example.net", RecordKind::Aaaa).await.unwrap(),
+        ["2001:db8::2"]
+    );
+    let error = ask("ns-2.example.net", RecordKind::A).await.unwrap_err().to_string();
+    assert!(
+        error.contains("NXDOMAIN") && error.contains(&other.address.to_string()),
+        "{error}"
+    );
+    let error = ask("ns-3.example.net", RecordKind::A).await.unwrap_err().to_string();
+    assert!(error.contains("`ns-3.example.net`"), "{error}");
+}
+
+#[tokio::test]
+async fn given_addresses_take_the_place_of_dns() {
+    let dns = DnsTable::start().await;
+    let site = Site::plain(|_| hello()).await;
+    let port = site.address.port();
+    let options = NetworkOptions {
+        resolve: vec![
+            format!("*:{port}:192.0.2.1").parse().unwrap(),
+            format!("{SITE}:{port}:127.0.0.1").parse().unwrap(),
+        ],
+        dns_server: Some(DnsServer(dns.address)),
+        ..offline()
+    };
+    let network = Network::new(&options).unwrap();
+    let request = Request::new(Scheme::Http, SITE).port(port);
+    assert_eq!(network.ask(&request).await.unwrap().address, site.address);
+    assert_eq!(dns.questions(), 0);
+    assert_eq!(
+        network.given_addresses("other.example.com", port).unwrap()[0].to_string(),
+        "192.0.2.1"
+    );
+    assert!(network.given_addresses(SITE, 1).is_none());
+}
+
+#[tokio::test]
+async fn a_door_is_tried_where_it_stands() {
+    let site = Site::plain(|_| hello()).await;
+    let within = std::time::Duration::from_secs(5);
+    let options = NetworkOptions {
+        // Everybody else is sent to the site.
+        connect_to: vec![format!("::127.0.0.1:{}", site.address.port()).parse().unwrap()],
+        ..offline()
+    };
+    let network = Network::new(&options).unwrap();
+    assert_eq!(network.connects(site.address, within).await, Ok(()));
+    let closed = std::net::SocketAddr::new(site.address.ip(), 1);
+    assert_eq!(
+        network.connects(closed, within).await,
+        Err(AddressFailureReason::Refused)
+    );
 }

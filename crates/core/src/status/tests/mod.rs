@@ -110,6 +110,7 @@ fn load_balancer() -> Actual {
     let spec = Spec::LoadBalancer(LoadBalancer {
         name: "www-alb".to_owned(),
         scheme: crate::config::Scheme::InternetFacing,
+        vpc: "vpc-1".parse().unwrap(),
         ip_address_type: crate::config::IpAddressType::Ipv4,
         subnets: BTreeSet::new(),
         security_group: Ref::Known("sg-1".to_owned()),
@@ -198,6 +199,7 @@ fn scene_of(config: &str) -> Scene {
     observed.found.push(listener);
     let plan = Plan {
         format_version: crate::plan::FORMAT_VERSION,
+        purpose: crate::plan::Purpose::Apply,
         stack: config.name.clone(),
         steps: Vec::new(),
         unchanged: state.resources.keys().cloned().collect(),

@@ -80,7 +80,7 @@ fn drift_is_told_without_the_plan() {
         "warning target.www.i-0a configuration: would be changed: port"
     );
     let deleted = Action::Delete {
-        id: "t1".to_owned(),
+        id: Ref::Known("t1".to_owned()),
         observed,
     };
     let scene = scene_of(CONFIG).step("target.www.i-0a", deleted, "the configuration no longer asks for it");
@@ -100,6 +100,7 @@ fn a_port_that_is_open_again_is_a_failure() {
         Spec::PortClosure(PortClosure {
             group: "sg-a".parse().unwrap(),
             open: open.collect(),
+            descriptions: [].into(),
         })
     };
     let action = Action::Update {

@@ -332,10 +332,10 @@ class TestTargetGroups:
             lambda: modify("load_balancing.algorithm.type", "least_outstanding_requests"),
         )
         modify("stickiness.enabled", "true")
-        refused("InvalidConfigurationRequest", lambda: modify("stickiness.type", "app_cookie"))
+        for kind in ("app_cookie", "source_ip"):
+            refused("InvalidConfigurationRequest", lambda kind=kind: modify("stickiness.type", kind))
         modify("stickiness.lb_cookie.duration_seconds", "604800")
         for key, wrong in (
-            ("stickiness.type", "source_ip"),
             ("stickiness.enabled", "yes"),
             ("stickiness.lb_cookie.duration_seconds", "0"),
             ("stickiness.lb_cookie.duration_seconds", "604801"),

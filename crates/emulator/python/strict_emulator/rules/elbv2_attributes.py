@@ -70,7 +70,6 @@ CHOICES = {
     "load_balancing.cross_zone.enabled": ("true", "false", "use_load_balancer_configuration"),
     "routing.http.desync_mitigation_mode": ("monitor", "defensive", "strictest"),
     "routing.http.xff_header_processing.mode": ("append", "preserve", "remove"),
-    "stickiness.type": ("lb_cookie", "app_cookie"),
 }
 
 

@@ -182,7 +182,7 @@ def created_rule(response: Any, result: dict[str, Any]) -> dict[str, Any]:
 
 @REGISTRY.instead(ELBV2Response, "modify_rule")
 def modify_rule(response: Any) -> dict[str, Any]:
-    """A patch in which lists are replaced whole; not for the default rule (botocore, ModifyRule)."""
+    """A patch in which lists are replaced whole, but not of the default rule (botocore)."""
     balancer, listener, rule = known_rule(response, response._get_param("RuleArn"))
     not_the_default(rule, "modified")
     conditions = response._get_param("Conditions")

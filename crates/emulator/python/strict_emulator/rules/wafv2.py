@@ -13,7 +13,9 @@ from ..registry import REGISTRY, Refusal
 from ..state import STATE, now
 from .common import is_fresh, stamp
 
-BALANCER_ARN = re.compile(r"arn:[\w-]+:elasticloadbalancing:[\w-]+:\d{12}:loadbalancer/app/[^/]+/\w+")
+BALANCER_ARN = re.compile(
+    r"arn:[\w-]+:elasticloadbalancing:[\w-]+:\d{12}:loadbalancer/app/[^/]+/\w+"
+)
 ACL_ARN = re.compile(r"arn:[\w-]+:wafv2:[\w-]+:\d{12}:(regional|global)/webacl/[^/]+/[\w-]+")
 
 REGISTRY.observer(web_acls.forget_deleted)

@@ -6,6 +6,7 @@
 )]
 
 mod bad_input;
+mod dns_account;
 mod drift;
 mod going_back;
 mod interrupted;

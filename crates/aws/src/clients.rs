@@ -10,6 +10,7 @@ use aws_config::{
     retry::RetryConfig,
     timeout::TimeoutConfig,
 };
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_smithy_http_client::{
     Builder,
@@ -18,12 +19,16 @@ use aws_smithy_http_client::{
 use aws_smithy_runtime_api::client::http::HttpClient;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_types::os_shim_internal::{Env, Fs};
-use reconcile_core::value::{IdError, Region};
+use reconcile_core::{
+    config::Dns,
+    value::{IdError, Region},
+};
 use thiserror::Error;
 
 use crate::{
     pacing::{self, Paced},
     retry::Classifier,
+    role::TakenOn,
 };
 
 /// Time to wait for a connection: long enough for a slow link, short enough to notice a wrong endpoint.
@@ -47,6 +52,8 @@ pub struct Options {
     pub region: Option<Region>,
     /// The profile of the AWS configuration files, if not left to the chain.
     pub profile: Option<String>,
+    /// The way to Route 53, where it is another one.
+    pub dns: Dns,
 }
 
 /// Why the SDK could not be set up.
@@ -125,17 +132,32 @@ impl Clients {
         if let Some(profile) = options.profile {
             // Keys in the environment come first in the chain; a profile that is asked for by name must not be passed over
             // for another account's keys without a word.
-            let credentials = profile_credentials(&profile, region, http.clone()).await?;
+            let credentials = profile_credentials(&profile, region.clone(), http.clone()).await?;
             loader = loader.profile_name(profile).credentials_provider(credentials);
         }
         let shared = loader.load().await;
-        let region = shared.region().ok_or(ConnectError::NoRegion)?;
-        let region: Region = region.as_ref().parse().map_err(ConnectError::Region)?;
+        let sdk_region = shared.region().ok_or(ConnectError::NoRegion)?.clone();
+        let region: Region = sdk_region.as_ref().parse().map_err(ConnectError::Region)?;
+        let mut for_dns = shared.clone();
+        if let Some(profile) = options.dns.profile {
+            let credentials = profile_credentials(&profile, Some(sdk_region), http.clone()).await?;
+            for_dns = for_dns
+                .into_builder()
+                .credentials_provider(SharedCredentialsProvider::new(credentials))
+                .build();
+        }
+        if let Some(role) = options.dns.role {
+            let credentials = TakenOn::new(role, &for_dns).await;
+            for_dns = for_dns
+                .into_builder()
+                .credentials_provider(SharedCredentialsProvider::new(credentials))
+                .build();
+        }
 
         macro_rules! client {
-            ($sdk:ident, $pacer:ident) => {
+            ($sdk:ident, $pacer:ident, $config:ident) => {
                 $sdk::Client::from_conf(
-                    $sdk::config::Builder::from(&shared)
+                    $sdk::config::Builder::from(&$config)
                         .http_client(Paced::new(http.clone(), Arc::new(pacing::$pacer())))
                         .retry_classifier(Classifier)
                         .build(),
@@ -143,11 +165,11 @@ impl Clients {
             };
         }
         Ok(Self {
-            ec2: client!(aws_sdk_ec2, ec2),
-            elb: client!(aws_sdk_elasticloadbalancingv2, elb),
-            acm: client!(aws_sdk_acm, acm),
-            route53: client!(aws_sdk_route53, route53),
-            sts: client!(aws_sdk_sts, sts),
+            ec2: client!(aws_sdk_ec2, ec2, shared),
+            elb: client!(aws_sdk_elasticloadbalancingv2, elb, shared),
+            acm: client!(aws_sdk_acm, acm, shared),
+            route53: client!(aws_sdk_route53, route53, for_dns),
+            sts: client!(aws_sdk_sts, sts, shared),
             region,
         })
     }

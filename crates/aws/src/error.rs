@@ -10,6 +10,8 @@ use aws_types::request_id::RequestId;
 use reconcile_core::resource::Unresolved;
 use reconcile_engine::{CloudError, ErrorKind};
 
+use crate::role;
+
 /// Awaits one call to AWS and translates its error. `operation` is the service and the call, for example
 /// `elbv2 CreateListener`.
 ///
@@ -57,6 +59,12 @@ where
         .map(str::to_owned);
     let code = meta.code().map(str::to_owned);
     let (kind, message, remedy) = match error {
+        // It keeps the call from being made at all.
+        _ if let Some(not_taken_on) = role::NotTakenOn::behind(error) => (
+            not_taken_on.kind(),
+            not_taken_on.to_string(),
+            Some(not_taken_on.remedy()),
+        ),
         SdkError::ServiceError(_) => {
             let kind = kind_of(code.as_deref().unwrap_or_default(), status);
             let message = match (meta.message(), status) {

@@ -28,6 +28,7 @@ mod pacing;
 mod paging;
 mod port_closure;
 mod retry;
+mod role;
 mod route53;
 mod security_group;
 mod sts;
@@ -52,7 +53,8 @@ impl Aws {
     /// the region.
     pub async fn connect(options: Options) -> Result<Self, ConnectError> {
         Ok(Self {
-            clients: Clients::new(options).await?,
+            // The SDK's futures are large; boxed they do not add up in those of the callers.
+            clients: Box::pin(Clients::new(options)).await?,
         })
     }
 

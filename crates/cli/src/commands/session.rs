@@ -118,6 +118,7 @@ pub(super) async fn connect(config: &Config) -> Result<Aws, CommandError> {
     let options = Options {
         region: config.region.clone(),
         profile: config.profile.clone(),
+        dns: config.dns.clone(),
     };
     Ok(Aws::connect(options).await?)
 }

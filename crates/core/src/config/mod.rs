@@ -8,6 +8,7 @@ mod attributes;
 mod checks;
 pub mod defaults;
 mod diagnostic;
+mod dns;
 mod entry;
 mod load_balancer;
 mod model;

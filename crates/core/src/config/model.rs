@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::resource::Address;
-use crate::value::{CanonicalCidr, CertificateArn, DomainName, InstanceId, Region, Seconds, SubnetId, ZoneId};
+use crate::value::{CanonicalCidr, CertificateArn, DomainName, InstanceId, Region, RoleArn, Seconds, SubnetId, ZoneId};
 
 /// What a person asked for: one stack of one or more sites behind one load balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Config {
     pub region: Option<Region>,
     /// Profile of the AWS configuration files, if not left to the SDK's usual chain.
     pub profile: Option<String>,
+    /// Whose hosted zones are used, if not those of the account that everything else is in.
+    pub dns: Dns,
     /// Tags for everything that is created, beside those that mark ownership.
     pub tags: BTreeMap<String, String>,
     /// The sites, by name; at least one.
@@ -37,6 +39,24 @@ pub struct Adoption {
     pub address: Option<Address>,
     /// Its ARN or id; for records their name.
     pub id: String,
+}
+
+/// The way to Route 53, for hosted zones in another account. Without any of it, the way is that of all other calls.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Dns {
+    /// Profile of the AWS configuration files.
+    pub profile: Option<String>,
+    /// The role to take on, with the credentials of that profile or of all other calls.
+    pub role: Option<DnsRole>,
+}
+
+/// A role to take on for Route 53.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsRole {
+    /// Its ARN.
+    pub arn: RoleArn,
+    /// The external id that its trust policy asks for.
+    pub external_id: Option<String>,
 }
 
 /// The name of a stack: lower-case letters, digits and inner hyphens.

@@ -9,7 +9,7 @@ use super::{
     adopt::{self, Stack},
     checks,
     diagnostic::{ConfigErrorKind, ConfigErrors, Finding},
-    load_balancer,
+    dns, load_balancer,
     reader::{Checked, Diagnostics, Reader},
     run,
     site::{self, Surroundings},
@@ -85,6 +85,7 @@ fn config<'d>(diagnostics: &'d Diagnostics, document: &'d DeTable<'d>) -> Checke
     };
     let names = surroundings.check_names();
     let load_balancer = load_balancer::load_balancer(&mut root, &surroundings);
+    let dns = dns::dns(&mut root);
     let prove = run::prove(&mut root);
     let lockdown = run::lockdown(&mut root);
     let adopt = root.or("adopt", BTreeSet::new(), |entry| {
@@ -104,6 +105,7 @@ fn config<'d>(diagnostics: &'d Diagnostics, document: &'d DeTable<'d>) -> Checke
         name: name?.unwrap_or_else(|| checks::derived_stack_name(&first_domain)),
         region: region?,
         profile: profile?,
+        dns: dns?,
         tags: tags?,
         sites,
         load_balancer: load_balancer?,

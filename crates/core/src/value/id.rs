@@ -136,6 +136,28 @@ identifier!(
     }
 );
 
+identifier!(
+    /// The ARN of a role in IAM.
+    RoleArn,
+    "the ARN of an IAM role",
+    "arn:aws:iam::123456789012:role/reconcile-dns",
+    |text| {
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        match parts.as_slice() {
+            ["arn", partition, "iam", "", account, resource]
+                if !partition.is_empty()
+                    && account.parse::<AccountId>().is_ok()
+                    && resource.strip_prefix("role/").is_some_and(|name| {
+                        !name.is_empty() && !name.ends_with('/') && name.bytes().all(|byte| byte.is_ascii_graphic())
+                    }) =>
+            {
+                Some(text.to_owned())
+            }
+            _ => None,
+        }
+    }
+);
+
 impl CertificateArn {
     /// The region that the certificate lives in: an ALB can use it only in the same one (`aws-facts.md` 1.1).
     pub fn region(&self) -> &str {
@@ -159,6 +181,28 @@ mod tests {
         assert!("us-gov-west-1".parse::<Region>().is_ok());
         assert!("tokyo".parse::<Region>().is_err());
         assert_eq!("/hostedzone/Z1".parse::<ZoneId>().unwrap().as_str(), "Z1");
+    }
+
+    #[test]
+    fn a_role_arn_names_a_role_and_nothing_else() {
+        for text in [
+            "arn:aws:iam::123456789012:role/dns",
+            "arn:aws-cn:iam::123456789012:role/team/dns",
+        ] {
+            assert_eq!(text.parse::<RoleArn>().unwrap().as_str(), text);
+        }
+        for text in [
+            "dns",
+            "arn:aws:iam::123456789012:user/dns",
+            "arn:aws:iam::123456789012:role/",
+            "arn:aws:iam::123456789012:role/team/",
+            "arn:aws:iam::1234:role/dns",
+            "arn:aws:iam:us-east-1:123456789012:role/dns",
+            "arn:aws:sts::123456789012:assumed-role/dns/session",
+        ] {
+            let error = text.parse::<RoleArn>().unwrap_err().to_string();
+            assert!(error.contains("ARN of an IAM role"), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -12,5 +12,7 @@ mod network;
 pub use arn::Arn;
 pub use domain::{DomainName, DomainNameError, MAX_COMMON_NAME_OCTETS, MAX_LABEL_OCTETS, MAX_OCTETS};
 pub use duration::{Seconds, SecondsError};
-pub use id::{AccountId, CertificateArn, IdError, InstanceId, Region, SecurityGroupId, SubnetId, VpcId, ZoneId};
+pub use id::{
+    AccountId, CertificateArn, IdError, InstanceId, Region, RoleArn, SecurityGroupId, SubnetId, VpcId, ZoneId,
+};
 pub use network::{CanonicalCidr, CidrError};

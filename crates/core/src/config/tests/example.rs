@@ -40,8 +40,9 @@ fn with_addition(addition: &str) -> String {
     EXAMPLE
         .lines()
         .map(|line| match line.strip_prefix("#+ ") {
-            // A prefix is nothing without its bucket.
+            // A prefix is nothing without its bucket, an external id nothing without its role.
             Some(text) if text == addition || addition.contains("prefix") && text.contains("bucket") => text,
+            Some(text) if addition.starts_with("external_id") && text.starts_with("role") => text,
             _ if addition.starts_with("instances") && line.starts_with("instance ") => "",
             _ => line,
         })

@@ -54,6 +54,20 @@ fn site(text: &str) -> Site {
 }
 
 #[test]
+fn route_53_can_be_reached_by_a_way_of_its_own() {
+    assert_eq!(read(SMALLEST).dns, Dns::default());
+    let dns = |lines: &str| read(&format!("{SMALLEST}\n[dns]\n{lines}\n")).dns;
+    let role = "role = \"arn:aws:iam::123456789012:role/dns\"";
+    assert_eq!(dns("profile = \"dns\"").profile.as_deref(), Some("dns"));
+    assert_eq!(dns(role).role.unwrap().external_id, None);
+    let both = dns(&format!("external_id = \"a-1\"\nprofile = \"dns\"\n{role}"));
+    let taken_on = both.role.unwrap();
+    assert_eq!(both.profile.as_deref(), Some("dns"));
+    assert_eq!(taken_on.arn.as_str(), "arn:aws:iam::123456789012:role/dns");
+    assert_eq!(taken_on.external_id.as_deref(), Some("a-1"));
+}
+
+#[test]
 fn the_smallest_file_gets_every_default() {
     let config = read(SMALLEST);
     assert_eq!(config.name.as_str(), "www-example-com");

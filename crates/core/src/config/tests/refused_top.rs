@@ -3,6 +3,41 @@
 use super::{refused::refused, *};
 
 #[test]
+fn the_way_to_route_53() {
+    let role = "role = \"arn:aws:iam::123456789012:role/dns\"\n";
+    for (lines, key, marked, message) in [
+        ("role = \"dns\"", "dns.role", "\"dns\"", "is not the ARN of an IAM role"),
+        ("profile = \"\"", "dns.profile", "\"\"", "is empty"),
+        (
+            "external_id = \"x1\"",
+            "dns.external_id",
+            "\"x1\"",
+            "there is no `role`",
+        ),
+        (
+            &format!("{role}external_id = \"x\""),
+            "dns.external_id",
+            "\"x\"",
+            "2 to 1224 letters",
+        ),
+        (
+            &format!("{role}external_id = \"a b\""),
+            "dns.external_id",
+            "\"a b\"",
+            "2 to 1224 letters",
+        ),
+        ("zone = \"Z1\"", "dns.zone", "zone", "unknown key"),
+    ] {
+        refused(&format!("{SMALLEST}\n[dns]\n{lines}\n"), &[(key, marked, message)]);
+    }
+    // A role that is wrong itself is there all the same.
+    refused(
+        &format!("{SMALLEST}\n[dns]\nrole = \"dns\"\nexternal_id = \"x1\"\n"),
+        &[("dns.role", "\"dns\"", "is not the ARN of an IAM role")],
+    );
+}
+
+#[test]
 fn settings_at_the_top() {
     let long = format!("\"{}\"", "a".repeat(33));
     for (line, key, marked, message) in [

@@ -167,7 +167,7 @@ fn every_name_is_asked_for_in_every_place() {
 #[test]
 fn sites_share_a_load_balancer_and_can_be_chosen() {
     let more = "[site.shop]\ndomain = \"shop.example.com\"\ninstance = \"i-0b\"\nports = { listen = 8443, backend = 8080 }\n\
-                health = { path = \"/\" }\n[load_balancer]\nip_address_type = \"dualstack\"\nhttp = \"redirect\"\n";
+                health = { path = \"/\" }\n[load_balancer]\nip_address_type = \"dualstack\"\n";
     let config = config(more);
     let shop = config.sites.keys().find(|name| name.as_str() == "shop");
     let questions = questions(&config, shop, &observed(&config), &moved(&config, 24), now());
@@ -180,7 +180,7 @@ fn sites_share_a_load_balancer_and_can_be_chosen() {
             "AAAA of shop.example.com at ns-1.awsdns-01.com, Done",
             "AAAA of shop.example.com at the resolver, Done",
             "visit shop.example.com:8443 /",
-            "http shop.example.com Redirect",
+            "http shop.example.com Closed",
             "i-0b: AWS does not know this instance",
         ]
     );

@@ -26,7 +26,7 @@ use crate::{
 /// The longest page that `ListCertificates` gives.
 const PAGE: i32 = 1000;
 
-/// Certificates that may be the stack's: given outright, known to the state, or for one of the sites' names.
+/// Certificates that may be the stack's: given outright, adopted, known to the state, or for one of the sites' names.
 ///
 /// Certificates for other names are not described, so those that carry the stack's tags but none of its names are not
 /// among them: ACM has no list by tag.
@@ -36,6 +36,7 @@ pub(crate) async fn observe(clients: &Clients, query: &Query) -> Result<Vec<Actu
         .iter()
         .filter(|(address, _)| address.kind() == Kind::Certificate)
         .flat_map(|(_, ids)| ids)
+        .chain(&query.adopted)
         .filter_map(|id| id.parse().ok());
     // ACM knows nothing of other regions, and what it answers to their ARNs hides why the plan is refused.
     let named: BTreeSet<CertificateArn> = query

@@ -93,6 +93,8 @@ pub(crate) struct Clients {
     pub(crate) acm: aws_sdk_acm::Client,
     /// Zones and records.
     pub(crate) route53: aws_sdk_route53::Client,
+    /// Web ACLs.
+    pub(crate) waf: aws_sdk_wafv2::Client,
     /// The caller's identity.
     pub(crate) sts: aws_sdk_sts::Client,
     /// The region that calls go to.
@@ -169,6 +171,7 @@ impl Clients {
             elb: client!(aws_sdk_elasticloadbalancingv2, elb, shared),
             acm: client!(aws_sdk_acm, acm, shared),
             route53: client!(aws_sdk_route53, route53, for_dns),
+            waf: client!(aws_sdk_wafv2, waf, shared),
             sts: client!(aws_sdk_sts, sts, shared),
             region,
         })

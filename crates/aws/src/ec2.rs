@@ -86,7 +86,7 @@ pub(crate) async fn observe(clients: &Clients, query: &Query) -> Result<Seen, Cl
     })
 }
 
-/// What the state knows of security groups.
+/// What is known of security groups by id: from the state, or because it is adopted.
 #[derive(Debug, Default)]
 struct Recorded {
     /// The load balancer's groups.
@@ -107,6 +107,13 @@ impl Recorded {
                 Kind::PortClosure => recorded.touched.extend(groups),
                 Kind::InstanceIngress => recorded.rules.extend(ids.iter().cloned()),
                 _ => {}
+            }
+        }
+        for id in &query.adopted {
+            if id.starts_with("sgr-") {
+                recorded.rules.insert(id.clone());
+            } else {
+                recorded.own.extend(id.parse::<SecurityGroupId>());
             }
         }
         recorded

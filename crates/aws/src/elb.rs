@@ -1,28 +1,33 @@
 //! Elastic Load Balancing as a whole: which load balancers, target groups, listeners and targets may be the stack's.
 
+mod recorded;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_elasticloadbalancingv2::types::{self, LoadBalancerTypeEnum, Tag, TargetTypeEnum};
 use futures_util::future;
 use reconcile_core::{
-    observed::{Actual, Query},
-    resource::{Kind, Tags},
+    config::Protocol,
+    observed::{Actual, Details, Query},
+    resource::Tags,
 };
 use reconcile_engine::{CloudError, ErrorKind};
 
 use crate::{
     clients::Clients,
     error::{OrMissing, call},
-    listener, load_balancer,
+    listener, listener_certificate, listener_rule, load_balancer,
     paging::Pages,
     retry::while_fresh,
-    target, target_group,
+    target, target_group, web_acl_association,
 };
+use recorded::Recorded;
 
 /// Tags can be asked for of this many objects at once.
 const TAGS_AT_ONCE: usize = 20;
 
-/// Everything that may be the stack's: by recorded id, or by name. Names begin with the stack's and never change, so a
+/// Everything that may be the stack's: by recorded id, by an id to be adopted, or by name, with all that a load balancer
+/// holds, other people's rules too. Names begin with the stack's and never change, so a
 /// search by tag would find nothing more.
 pub(crate) async fn observe(clients: &Clients, query: &Query) -> Result<Vec<Actual>, CloudError> {
     let recorded = Recorded::of(query);
@@ -32,42 +37,6 @@ pub(crate) async fn observe(clients: &Clients, query: &Query) -> Result<Vec<Actu
     )
     .await?;
     Ok(groups.into_iter().chain(balancers).collect())
-}
-
-/// What the state knows, by the ARN of what holds it.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Recorded {
-    load_balancers: BTreeSet<String>,
-    target_groups: BTreeSet<String>,
-}
-
-impl Recorded {
-    fn of(query: &Query) -> Self {
-        let mut recorded = Self::default();
-        for (address, ids) in &query.recorded {
-            match address.kind() {
-                Kind::LoadBalancer => recorded.load_balancers.extend(ids.iter().cloned()),
-                Kind::Listener => recorded
-                    .load_balancers
-                    .extend(ids.iter().filter_map(|id| load_balancer_of(id))),
-                Kind::TargetGroup => recorded.target_groups.extend(ids.iter().cloned()),
-                Kind::Target => recorded.target_groups.extend(
-                    ids.iter()
-                        .filter_map(|id| target::split_id(id))
-                        .map(|(group, _)| group.to_owned()),
-                ),
-                _ => {}
-            }
-        }
-        recorded
-    }
-}
-
-/// The ARN of the load balancer that a listener's ARN names.
-fn load_balancer_of(listener: &str) -> Option<String> {
-    let (head, resource) = listener.split_once(":listener/")?;
-    let (balancer, _) = resource.rsplit_once('/')?;
-    Some(format!("{head}:loadbalancer/{balancer}"))
 }
 
 async fn observe_load_balancers(
@@ -97,12 +66,19 @@ async fn observe_load_balancers(
     let tags = tags(clients, arns.collect());
     let parts = future::try_join_all(candidates.iter().map(|balancer| async {
         let arn = balancer.load_balancer_arn().unwrap_or_default();
+        let web_acl = async {
+            if query.details.web_acls {
+                web_acl_association::of(clients, arn).await
+            } else {
+                Ok(None)
+            }
+        };
         let attributes = load_balancer::attributes(clients, arn);
-        future::try_join(attributes, observe_listeners(clients, arn)).await
+        future::try_join3(attributes, observe_listeners(clients, arn, query.details), web_acl).await
     }));
     let (tags, parts) = future::try_join(tags, parts).await?;
     let mut found = Vec::new();
-    for (balancer, (attributes, listeners)) in candidates.iter().zip(parts) {
+    for (balancer, (attributes, listeners, web_acl)) in candidates.iter().zip(parts) {
         // Deleted between two of the calls: it does not exist.
         let (Some(attributes), Some(listeners)) = (attributes, listeners) else {
             continue;
@@ -110,6 +86,7 @@ async fn observe_load_balancers(
         let tags = tags_in(&tags, balancer.load_balancer_arn());
         found.extend(load_balancer::actual(balancer, attributes, tags));
         found.extend(listeners);
+        found.extend(web_acl);
     }
     Ok(found)
 }
@@ -124,19 +101,64 @@ fn is_named(name: Option<&str>, query: &Query) -> bool {
     name.is_some_and(|name| name.starts_with(&query.name_prefix))
 }
 
-/// The listeners of a load balancer with their tags; `None` if it is gone.
-async fn observe_listeners(clients: &Clients, balancer: &str) -> Result<Option<Vec<Actual>>, CloudError> {
+/// The listeners of a load balancer with their tags, rules and further certificates; `None` if it is gone.
+async fn observe_listeners(
+    clients: &Clients,
+    balancer: &str,
+    details: Details,
+) -> Result<Option<Vec<Actual>>, CloudError> {
     let Some(listeners) = listener::of(clients, balancer).await.or_missing()? else {
         return Ok(None);
     };
     let arns = listeners
         .iter()
         .filter_map(|listener| Some(listener.listener_arn()?.to_owned()));
-    let tags = tags(clients, arns.collect()).await?;
-    let found = listeners
+    let tags = tags(clients, arns.collect());
+    let parts = listeners
         .iter()
-        .filter_map(|found| listener::actual(found, tags_in(&tags, found.listener_arn())));
-    Ok(Some(found.collect()))
+        .map(|listener| observe_parts(clients, listener, details));
+    let (tags, parts) = future::try_join(tags, future::try_join_all(parts)).await?;
+    let mut found = Vec::new();
+    for (listener, parts) in listeners.iter().zip(parts) {
+        // Deleted between two of the calls.
+        let Some((attributes, others)) = parts else { continue };
+        let tags = tags_in(&tags, listener.listener_arn());
+        found.extend(listener::actual(listener, attributes, tags));
+        found.extend(others);
+    }
+    Ok(Some(found))
+}
+
+/// The attributes of a listener, empty where they are not wanted, and its rules and further certificates; `None` if it is
+/// gone.
+async fn observe_parts(
+    clients: &Clients,
+    listener: &types::Listener,
+    details: Details,
+) -> Result<Option<(BTreeMap<String, String>, Vec<Actual>)>, CloudError> {
+    let arn = listener.listener_arn().unwrap_or_default();
+    let attributes = async {
+        if details.listener_attributes {
+            listener::attributes_of(clients, arn).await
+        } else {
+            Ok(Some(BTreeMap::new()))
+        }
+    };
+    let is_https = listener.protocol().and_then(target_group::protocol) == Some(Protocol::Https);
+    let certificates = async {
+        if is_https {
+            listener_certificate::of(clients, arn).await.or_missing()
+        } else {
+            Ok(Some(Vec::new()))
+        }
+    };
+    let rules = async { listener_rule::observe(clients, arn).await.or_missing() };
+    let (attributes, certificates, rules) = future::try_join3(attributes, certificates, rules).await?;
+    let (Some(attributes), Some(mut others), Some(rules)) = (attributes, certificates, rules) else {
+        return Ok(None);
+    };
+    others.extend(rules);
+    Ok(Some((attributes, others)))
 }
 
 async fn observe_target_groups(
@@ -170,19 +192,31 @@ async fn observe_target_groups(
     let tags = tags(clients, arns.collect());
     let targets = future::try_join_all(candidates.iter().map(|group| async {
         let arn = group.target_group_arn().unwrap_or_default();
-        target::of(clients, arn, None).await.or_missing()
+        let attributes = async {
+            if query.details.target_group_attributes {
+                target_group::attributes_of(clients, arn).await
+            } else {
+                Ok(Some(BTreeMap::new()))
+            }
+        };
+        let targets = async { target::of(clients, arn, None).await.or_missing() };
+        future::try_join(targets, attributes).await
     }));
     let (tags, targets) = future::try_join(tags, targets).await?;
     let mut found = Vec::new();
-    for (group, targets) in candidates.iter().zip(targets) {
-        let Some(targets) = targets else { continue };
-        found.extend(target_group::actual(group, tags_in(&tags, group.target_group_arn())));
+    for (group, parts) in candidates.iter().zip(targets) {
+        let (Some(targets), Some(attributes)) = parts else {
+            continue;
+        };
+        let tags = tags_in(&tags, group.target_group_arn());
+        found.extend(target_group::actual(group, attributes, tags));
         found.extend(targets);
     }
     Ok(found)
 }
 
-fn tags_in(tags: &BTreeMap<String, Tags>, arn: Option<&str>) -> Tags {
+/// Those of one object among the tags of many.
+pub(crate) fn tags_in(tags: &BTreeMap<String, Tags>, arn: Option<&str>) -> Tags {
     arn.and_then(|arn| tags.get(arn)).cloned().unwrap_or_default()
 }
 
@@ -241,7 +275,12 @@ pub(crate) async fn set_tags(clients: &Clients, arn: &str, observed: &Tags, desi
     };
     let request = clients.elb.add_tags().resource_arns(arn).set_tags(Some(tags));
     // What has just been made may be unknown to this call for a moment (`aws-facts.md` 7.1).
-    let fresh = ["LoadBalancerNotFound", "ListenerNotFound", "TargetGroupNotFound"];
+    let fresh = [
+        "LoadBalancerNotFound",
+        "ListenerNotFound",
+        "TargetGroupNotFound",
+        "RuleNotFound",
+    ];
     while_fresh(&fresh, || call("elbv2 AddTags", request.clone().send())).await?;
     Ok(())
 }
@@ -265,45 +304,5 @@ pub(crate) async fn tls_policies(clients: &Clients) -> Result<BTreeSet<String>, 
         if !pages.advance(answer.next_marker())? {
             return Ok(found);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use reconcile_core::resource::Address;
-
-    use super::*;
-
-    const ARN: &str = "arn:aws:elasticloadbalancing:ap-northeast-1:123456789012";
-
-    #[test]
-    fn a_recorded_listener_or_target_leads_to_what_holds_it() {
-        let listener = format!("{ARN}:listener/app/www-lb/50dc6c495c0c9188/f2f7dc8efc522ab2");
-        let group = format!("{ARN}:targetgroup/www-tg/73e2d6bc24d8a067");
-        assert_eq!(
-            load_balancer_of(&listener),
-            Some(format!("{ARN}:loadbalancer/app/www-lb/50dc6c495c0c9188"))
-        );
-        let ids = [
-            (Address::new(Kind::Listener, "https"), listener),
-            (Address::new(Kind::Target, "www"), format!("{group}/i-0a:443")),
-        ];
-        let query = Query {
-            stack: serde_json::from_value("www".into()).unwrap(),
-            name_prefix: "www-".into(),
-            instances: BTreeSet::new(),
-            names: BTreeSet::new(),
-            zones: BTreeSet::new(),
-            certificates: BTreeSet::new(),
-            recorded: ids
-                .into_iter()
-                .map(|(address, id)| (address, BTreeSet::from([id])))
-                .collect(),
-            adopted: BTreeSet::new(),
-            details: reconcile_core::observed::Details::default(),
-        };
-        let recorded = Recorded::of(&query);
-        assert_eq!(recorded.target_groups, BTreeSet::from([group]));
-        assert_eq!(recorded.load_balancers.len(), 1);
     }
 }

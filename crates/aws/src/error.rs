@@ -2,6 +2,8 @@
 //!
 //! Codes are matched as text, because services send codes that their models do not list (`aws-facts.md` 4.1, 7.2).
 
+mod codes;
+
 use std::{error::Error, future::Future};
 
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
@@ -11,6 +13,7 @@ use reconcile_core::resource::Unresolved;
 use reconcile_engine::{CloudError, ErrorKind};
 
 use crate::role;
+use codes::{kind_of, remedy_of};
 
 /// Awaits one call to AWS and translates its error. `operation` is the service and the call, for example
 /// `elbv2 CreateListener`.
@@ -164,156 +167,6 @@ fn chain(error: &dyn Error) -> String {
     parts.join(": ")
 }
 
-/// What sort of failure a code stands for (`aws-facts.md` 7.2 and the sections of the services).
-fn kind_of(code: &str, status: Option<u16>) -> ErrorKind {
-    const THROTTLES: [&str; 7] = [
-        "Throttling",
-        "Throttled",
-        "TooManyRequests",
-        "RequestLimitExceeded",
-        "BandwidthLimitExceeded",
-        "SlowDown",
-        "EC2ThrottledException",
-    ];
-    const OUTAGES: [&str; 8] = [
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "ServiceUnavailable",
-        "InternalError",
-        "InternalFailure",
-        "HealthUnavailable",
-        "InsufficientCapacity",
-        "RequestInProgressException",
-    ];
-    let starts = |prefix: &str| code.starts_with(prefix);
-    let ends = |suffix: &str| code.ends_with(suffix);
-    if THROTTLES.iter().any(|throttle| starts(throttle)) || ends("Throttled") || OUTAGES.contains(&code) {
-        ErrorKind::Unavailable
-    } else if starts("AccessDenied") || code == "UnauthorizedOperation" || is_credential_code(code) {
-        ErrorKind::Denied
-    } else if ends("LimitExceeded") || ends("LimitExceededException") || ends("LimitsExceeded") || starts("TooMany") {
-        ErrorKind::Quota
-    } else if starts("ResourceInUse") || code == "DependencyViolation" || ends(".InUse") {
-        ErrorKind::InUse
-    } else if code == "InvalidChangeBatch"
-        || code == "PriorRequestNotComplete"
-        || code == "ConflictException"
-        || starts("Duplicate")
-        || ends(".Duplicate")
-    {
-        ErrorKind::Conflict
-    } else if ends("NotFound") || ends("NotFoundException") || starts("NoSuch") {
-        ErrorKind::NotFound
-    } else if status.is_some_and(|status| status >= 500) {
-        ErrorKind::Unavailable
-    } else {
-        ErrorKind::Refused
-    }
-}
-
-/// Whether a code says that the credentials themselves are no good.
-fn is_credential_code(code: &str) -> bool {
-    const CODES: [&str; 13] = [
-        "AuthFailure",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "OptInRequired",
-        "RequestExpired",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    ];
-    CODES.contains(&code)
-}
-
-/// What to do about a refusal, where more can be said than AWS's message does.
-fn remedy_of(operation: &str, kind: ErrorKind, code: &str, message: &str) -> Option<String> {
-    // The first load balancer of an account makes a role for the service (`aws-facts.md` 3).
-    if message.contains("CreateServiceLinkedRole") || message.contains("service linked role") {
-        return Some(
-            "the account has no role for Elastic Load Balancing yet: allow iam:CreateServiceLinkedRole for \
-             elasticloadbalancing.amazonaws.com, or run once as an administrator `aws iam create-service-linked-role \
-             --aws-service-name elasticloadbalancing.amazonaws.com`"
-                .to_owned(),
-        );
-    }
-    let text = match code {
-        "ExpiredToken" | "ExpiredTokenException" => {
-            "the credentials have expired: sign in again (`aws sso login`) and run again"
-        }
-        "RequestExpired" | "SignatureDoesNotMatch" | "InvalidSignatureException" => {
-            "check this computer's clock, and the secret access key"
-        }
-        "OptInRequired" => "enable the region or the service in the account",
-        _ if is_credential_code(code) => "check the credentials: AWS does not know them",
-        // AWS names the certificate's shape although it is just not issued yet (`aws-facts.md` 4.1).
-        "UnsupportedCertificate" => {
-            "a certificate is refused with this message until it is ISSUED; check its status, and that its key is RSA \
-             2048 or an elliptic curve"
-        }
-        "CertificateNotFound" => "the certificate has to be in the load balancer's region and account",
-        "SSLPolicyNotFound" => "choose one of the policies that `aws elbv2 describe-ssl-policies` lists",
-        "InvalidSubnet" => "each subnet needs a /27 or larger with at least 8 free addresses",
-        "AvailabilityZoneNotSupported" => {
-            "choose a subnet in another availability zone: this one cannot hold load balancers"
-        }
-        "OperationNotPermitted" if message.to_ascii_lowercase().contains("delet") => {
-            "turn deletion protection off first"
-        }
-        "TargetGroupAssociationLimit" => {
-            "a target group serves one load balancer at a time: it has to leave the listeners of the other one first"
-        }
-        "InvalidTarget" => {
-            "the instance has to be running and in the target group's VPC: start it, wait a moment, run again"
-        }
-        "InvalidConfigurationRequest" if message.contains("bucket") => {
-            "the bucket of access logs has to be in the load balancer's region and to let the service write"
-        }
-        _ => return remedy_of_kind(operation, kind, message),
-    };
-    Some(text.to_owned())
-}
-
-/// What to do about a sort of refusal.
-fn remedy_of_kind(operation: &str, kind: ErrorKind, message: &str) -> Option<String> {
-    match kind {
-        ErrorKind::Denied => Some(format!(
-            "allow `{}` in the policy of the caller",
-            missing_action(operation, message)
-        )),
-        ErrorKind::Quota => Some("ask for more in Service Quotas, or delete what is not needed any more".to_owned()),
-        ErrorKind::Unavailable => Some("run again in a moment".to_owned()),
-        ErrorKind::InUse => Some("run again when it is free".to_owned()),
-        _ => None,
-    }
-}
-
-/// The permission that a denial is about: the one that the message names (tagging on creation needs another than the
-/// call, `aws-facts.md` 10), else the call's own.
-fn missing_action(operation: &str, message: &str) -> String {
-    if let Some((_, rest)) = message.split_once("not authorized to perform: ") {
-        let action: String = rest
-            .chars()
-            .take_while(|letter| letter.is_ascii_alphanumeric() || *letter == ':' || *letter == '-')
-            .collect();
-        if action.contains(':') {
-            return action;
-        }
-    }
-    let (service, call) = operation.split_once(' ').unwrap_or(("*", operation));
-    let service = if service == "elbv2" {
-        "elasticloadbalancing"
-    } else {
-        service
-    };
-    format!("{service}:{call}")
-}
-
 /// An answer that makes no sense.
 pub(crate) fn unexpected(operation: &str, message: impl Into<String>) -> CloudError {
     CloudError {
@@ -382,11 +235,15 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, code: &str, message: &str) -> CloudError {
+        refused_by("elbv2 CreateListener", status, code, message)
+    }
+
+    fn refused_by(operation: &str, status: u16, code: &str, message: &str) -> CloudError {
         let meta = ErrorMetadata::builder().code(code).message(message).build();
         let mut response = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::empty());
         response.headers_mut().insert("x-amzn-requestid", "r-1");
         let error = SdkError::service_error(CreateListenerError::generic(meta), response);
-        translate("elbv2 CreateListener", &error)
+        translate(operation, &error)
     }
 
     #[test]
@@ -400,6 +257,8 @@ mod tests {
                     "ResourceNotFoundException",
                     "NoSuchHostedZone",
                     "NoSuchChange",
+                    "RuleNotFound",
+                    "WAFNonexistentItemException",
                     "InvalidSecurityGroupRuleId.NotFound",
                 ][..],
             ),
@@ -408,6 +267,8 @@ mod tests {
                 &[
                     "InvalidChangeBatch",
                     "DuplicateListener",
+                    "PriorityInUse",
+                    "TargetGroupAssociationLimit",
                     "InvalidGroup.Duplicate",
                     "InvalidPermission.Duplicate",
                     "PriorRequestNotComplete",
@@ -415,7 +276,13 @@ mod tests {
             ),
             (
                 ErrorKind::InUse,
-                &["ResourceInUse", "ResourceInUseException", "DependencyViolation"],
+                &[
+                    "ResourceInUse",
+                    "ResourceInUseException",
+                    "DependencyViolation",
+                    "CertificateInUse",
+                    "WAFAssociatedItemException",
+                ],
             ),
             (
                 ErrorKind::Denied,
@@ -432,6 +299,9 @@ mod tests {
                 &[
                     "LimitExceededException",
                     "TooManyTargetGroups",
+                    "TooManyRules",
+                    "TooManyCertificates",
+                    "WAFLimitsExceededException",
                     "RulesPerSecurityGroupLimitExceeded",
                     "LimitsExceeded",
                 ],
@@ -441,6 +311,8 @@ mod tests {
                 &[
                     "ValidationError",
                     "UnsupportedCertificate",
+                    "WAFInvalidOperationException",
+                    "WAFInvalidParameterException",
                     "InvalidInstanceID.Malformed",
                 ],
             ),
@@ -452,6 +324,7 @@ mod tests {
                     "TooManyRequestsException",
                     "RequestLimitExceeded",
                     "ServiceUnavailable",
+                    "WAFUnavailableEntityException",
                 ],
             ),
         ] {
@@ -497,5 +370,15 @@ mod tests {
         assert!(message.contains("Connection refused") && remedy.unwrap().contains("AWS_ENDPOINT_URL"));
         let offline = "failed to lookup address information: No address associated with hostname";
         assert_eq!(unanswered(offline).0, ErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn one_code_has_a_remedy_for_each_call() {
+        let remedy = |operation| refused_by(operation, 400, "OperationNotPermitted", "no").remedy;
+        let has = |operation, word| remedy(operation).is_some_and(|remedy| remedy.contains(word));
+        assert!(has("elbv2 DeleteLoadBalancer", "deletion_protection.enabled"));
+        assert!(has("elbv2 RemoveListenerCertificates", "default certificate"));
+        assert!(has("elbv2 DeleteRule", "default rule"));
+        assert_eq!(remedy("elbv2 ModifyListener"), None);
     }
 }

@@ -9,7 +9,9 @@
 //! every call, `retry` says which failures pass by themselves, `error` says what a failure means.
 
 mod acm;
+mod actions;
 mod alias_record;
+mod attributes;
 mod certificate;
 mod clients;
 mod cloud;
@@ -26,6 +28,7 @@ mod observe;
 mod ownership;
 mod pacing;
 mod paging;
+mod patience;
 mod port_closure;
 mod retry;
 mod role;

@@ -14,6 +14,7 @@ use reconcile_core::{
 use reconcile_engine::{CloudError, ErrorKind, Made};
 
 use crate::{
+    attributes,
     clients::Clients,
     elb,
     error::{CloudErrorExt, OrMissing, call, unexpected, unresolved},
@@ -35,14 +36,7 @@ pub(crate) async fn attributes(clients: &Clients, arn: &str) -> Result<Option<BT
         .or_missing()?;
     Ok(answer.map(|answer| {
         let attributes = answer.attributes().iter();
-        attributes
-            .filter_map(|attribute| {
-                Some((
-                    attribute.key()?.to_owned(),
-                    attribute.value().unwrap_or_default().to_owned(),
-                ))
-            })
-            .collect()
+        attributes::map(attributes.map(|attribute| (attribute.key(), attribute.value())))
     }))
 }
 
@@ -203,7 +197,26 @@ fn subnets(desired: &LoadBalancer) -> Vec<String> {
     desired.subnets.iter().map(ToString::to_string).collect()
 }
 
-/// Changes what differs, one call per part. Subnets come before the address type, which asks something of them.
+/// A part of the load balancer's place in the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NetworkChange {
+    Subnets,
+    AddressType,
+}
+
+/// What of it changes, in an order in which every step is allowed: dual stack needs subnets with IPv6 as long as it lasts
+/// (`aws-facts.md` 3), so it begins after the subnets have changed and ends before.
+fn network_changes(observed: &LoadBalancer, desired: &LoadBalancer) -> Vec<NetworkChange> {
+    let subnets = (observed.subnets != desired.subnets).then_some(NetworkChange::Subnets);
+    let address_type = (observed.ip_address_type != desired.ip_address_type).then_some(NetworkChange::AddressType);
+    let changes = match desired.ip_address_type {
+        IpAddressType::Dualstack => [subnets, address_type],
+        IpAddressType::Ipv4 => [address_type, subnets],
+    };
+    changes.into_iter().flatten().collect()
+}
+
+/// Changes what differs, one call per part.
 pub(crate) async fn update(
     clients: &Clients,
     _address: &Address,
@@ -224,21 +237,25 @@ pub(crate) async fn update(
             .security_groups(group);
         while_fresh(&[FRESH_GROUP], || call(OPERATION, request.clone().send())).await?;
     }
-    if observed.subnets != desired.subnets {
-        let request = clients.elb.set_subnets().load_balancer_arn(id);
-        let request = request.set_subnets(Some(subnets(desired)));
-        call("elbv2 SetSubnets", request.send()).await?;
+    for part in network_changes(observed, desired) {
+        match part {
+            NetworkChange::Subnets => {
+                let request = clients.elb.set_subnets().load_balancer_arn(id);
+                let request = request.set_subnets(Some(subnets(desired)));
+                call("elbv2 SetSubnets", request.send()).await?;
+            }
+            NetworkChange::AddressType => {
+                let request = clients.elb.set_ip_address_type().load_balancer_arn(id);
+                let request = request.ip_address_type(sdk_ip_address_type(desired.ip_address_type));
+                call("elbv2 SetIpAddressType", request.send()).await?;
+            }
+        }
     }
-    if observed.ip_address_type != desired.ip_address_type {
-        let request = clients.elb.set_ip_address_type().load_balancer_arn(id);
-        let request = request.ip_address_type(sdk_ip_address_type(desired.ip_address_type));
-        call("elbv2 SetIpAddressType", request.send()).await?;
-    }
-    let attributes = changed_attributes(&observed.attributes, &desired.attributes);
-    if !attributes.is_empty() {
+    let changed = changed_attributes(&observed.attributes, &desired.attributes);
+    if !changed.is_empty() {
         let request = clients.elb.modify_load_balancer_attributes().load_balancer_arn(id);
         let request = request.set_attributes(Some(
-            attributes
+            changed
                 .into_iter()
                 .map(|(key, value)| LoadBalancerAttribute::builder().key(key).value(value).build())
                 .collect(),
@@ -367,5 +384,31 @@ mod tests {
             ["access_logs.s3.bucket", "access_logs.s3.enabled"]
         );
         assert!(changed_attributes(&observed, &observed).is_empty());
+    }
+
+    #[test]
+    fn dual_stack_begins_after_and_ends_before_the_subnets_change() {
+        let read = |described: types::builders::LoadBalancerBuilder| match actual(
+            &described.build(),
+            BTreeMap::new(),
+            Tags::new(),
+        )
+        .unwrap()
+        .spec
+        {
+            Spec::LoadBalancer(balancer) => balancer,
+            other => panic!("{other:?}"),
+        };
+        let plain = read(described());
+        let zone = AvailabilityZone::builder().subnet_id("subnet-0c").build();
+        let dual = read(
+            described()
+                .availability_zones(zone)
+                .ip_address_type(types::IpAddressType::Dualstack),
+        );
+        let (subnets, address_type) = (NetworkChange::Subnets, NetworkChange::AddressType);
+        assert_eq!(network_changes(&plain, &dual), [subnets, address_type]);
+        assert_eq!(network_changes(&dual, &plain), [address_type, subnets]);
+        assert!(network_changes(&dual, &dual).is_empty());
     }
 }

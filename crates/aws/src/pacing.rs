@@ -92,6 +92,14 @@ pub(crate) fn route53() -> Pacer {
     }
 }
 
+/// WAF: no numbers are published; these have been found safe by others (`aws-facts.md` 7.3).
+pub(crate) fn waf() -> Pacer {
+    Pacer {
+        reads: Bucket::new(1.0, 2.0),
+        writes: Some(Bucket::new(0.5, 1.0)),
+    }
+}
+
 /// STS: one call per run.
 pub(crate) fn sts() -> Pacer {
     Pacer {

@@ -131,13 +131,7 @@ async fn open(clients: &Clients, desired: &PortClosure) -> Result<(), CloudError
     // Naming one rule that stands already fails the call for all of them (`aws-facts.md` 6.1); the next look is newer.
     while_fresh(&["InvalidPermission.Duplicate"], || async {
         let found = group_rules::of_groups(clients, &BTreeSet::from([desired.group.clone()])).await?;
-        let present = standing(&found, desired);
-        let missing: Vec<_> = desired
-            .open
-            .iter()
-            .filter(|(id, _)| !present.contains_key(*id))
-            .map(|(id, rule)| permission(rule, desired.descriptions.get(id).map(String::as_str)))
-            .collect();
+        let missing = missing(&found, desired);
         if missing.is_empty() {
             return Ok(());
         }
@@ -145,10 +139,29 @@ async fn open(clients: &Clients, desired: &PortClosure) -> Result<(), CloudError
             .ec2
             .authorize_security_group_ingress()
             .group_id(desired.group.as_str());
-        call(AUTHORIZE, request.set_ip_permissions(Some(missing)).send()).await?;
+        let missing = missing
+            .into_iter()
+            .map(|(rule, description)| permission(rule, description));
+        call(AUTHORIZE, request.set_ip_permissions(Some(missing.collect())).send()).await?;
         Ok(())
     })
     .await
+}
+
+/// The wanted rules that are not in the group, each once, with their descriptions. Only what a rule says counts here: one
+/// that somebody has changed has the id and does not let in what it did.
+fn missing<'a>(found: &[FoundRule], desired: &'a PortClosure) -> BTreeMap<&'a Rule, Option<&'a str>> {
+    let stands = |rule: &Rule| {
+        found
+            .iter()
+            .any(|found| !found.is_egress && found.group == desired.group && found.rule == *rule)
+    };
+    desired
+        .open
+        .iter()
+        .filter(|(_, rule)| !stands(rule))
+        .map(|(id, rule)| (rule, desired.descriptions.get(id).map(String::as_str)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -186,5 +199,10 @@ mod tests {
             standing(&rules, &like).into_keys().collect::<Vec<_>>(),
             ["sgr-1", "sgr-2"]
         );
+        let absent: Rule = "tcp 80 0.0.0.0/0".parse().unwrap();
+        assert_eq!(missing(&rules, &like), BTreeMap::from([(&absent, None)]));
+        // Somebody has narrowed the first one: its id is there, and what it let in is not.
+        let narrowed = [found("sgr-1", "sg-0a", "tcp 443 10.0.0.0/8")];
+        assert_eq!(missing(&narrowed, &like).len(), 3);
     }
 }

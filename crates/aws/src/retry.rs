@@ -1,6 +1,9 @@
 //! Which failures pass by themselves, where the SDK's own classification is not enough (`aws-facts.md` 7.1, 7.2).
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use aws_smithy_runtime_api::client::{
     interceptors::context::InterceptorContext,
@@ -14,6 +17,8 @@ use crate::error::CloudErrorExt;
 const TRIES: u32 = 6;
 /// The first pause between two of them; it doubles.
 const PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause between two of them.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// Makes a call that names something which may have been made a moment ago, again and again while AWS answers with one
 /// of `codes`: what one service, or one server of it, knows already may be unknown to the next (`aws-facts.md` 7.1).
@@ -32,6 +37,25 @@ where
         }
     }
     attempt().await
+}
+
+/// Makes a call again while AWS answers with one of `codes`, for no longer than `limit`: for what takes minutes to be
+/// known everywhere.
+pub(crate) async fn for_a_while<T, F>(limit: Duration, codes: &[&str], attempt: impl Fn() -> F) -> Result<T, CloudError>
+where
+    F: Future<Output = Result<T, CloudError>>,
+{
+    let since = Instant::now();
+    let mut pause = PAUSE;
+    loop {
+        match attempt().await {
+            Err(error) if error.is_code(codes) && since.elapsed() + pause < limit => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// Corrects the SDK's classification by the code in the answer.
@@ -118,5 +142,25 @@ mod tests {
         });
         assert_eq!(answer.await.unwrap_err().code.as_deref(), Some("ValidationError"));
         assert_eq!(calls.get(), 2);
+    }
+
+    #[tokio::test]
+    async fn waiting_ends_with_the_limit_and_at_other_codes() {
+        let refused = |code: &str| CloudError {
+            code: Some(code.to_owned()),
+            ..crate::error::unexpected("wafv2 AssociateWebACL", "no")
+        };
+        let calls = std::cell::Cell::new(0);
+        let answer = for_a_while(Duration::from_millis(600), &["WAFUnavailableEntityException"], || {
+            calls.set(calls.get() + 1);
+            std::future::ready(Err::<(), _>(refused("WAFUnavailableEntityException")))
+        });
+        assert!(answer.await.is_err());
+        assert_eq!(calls.get(), 2);
+        let answer = for_a_while(Duration::from_mins(3), &["WAFUnavailableEntityException"], || {
+            std::future::ready(Err::<(), _>(refused("WAFInvalidOperationException")))
+        });
+        let code = answer.await.unwrap_err().code;
+        assert_eq!(code.as_deref(), Some("WAFInvalidOperationException"));
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_elasticloadbalancingv2::types::{self, Matcher, ProtocolEnum, TargetTypeEnum};
+use aws_sdk_elasticloadbalancingv2::types::{self, Matcher, ProtocolEnum, TargetGroupAttribute, TargetTypeEnum};
+use futures_util::future;
 use reconcile_core::{
     config::Protocol,
     observed::{Actual, Status},
@@ -12,10 +13,13 @@ use reconcile_core::{
 use reconcile_engine::{CloudError, ErrorKind, Made};
 
 use crate::{
+    actions, attributes,
     clients::Clients,
     elb,
     error::{CloudErrorExt, OrMissing, call, unexpected},
+    listener, listener_rule,
     ownership::is_same_resource,
+    retry::while_fresh,
 };
 
 /// ELB's word for a protocol.
@@ -36,7 +40,7 @@ pub(crate) fn protocol(word: &ProtocolEnum) -> Option<Protocol> {
 }
 
 /// The group as an object of this kind; `None` if it speaks something that this tool cannot say.
-pub(crate) fn actual(group: &types::TargetGroup, tags: Tags) -> Option<Actual> {
+pub(crate) fn actual(group: &types::TargetGroup, attributes: BTreeMap<String, String>, tags: Tags) -> Option<Actual> {
     let id = group.target_group_arn()?.to_owned();
     let seconds = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok()).map(Seconds::new);
     let count = |value: Option<i32>| value.and_then(|value| u8::try_from(value).ok());
@@ -60,7 +64,7 @@ pub(crate) fn actual(group: &types::TargetGroup, tags: Tags) -> Option<Actual> {
                 healthy: count(group.healthy_threshold_count()).unwrap_or_default(),
                 unhealthy: count(group.unhealthy_threshold_count()).unwrap_or_default(),
             },
-            attributes: BTreeMap::new(),
+            attributes,
             tags: tags.clone(),
         }),
         outputs: Outputs::from([(Output::Id, id.clone())]),
@@ -70,15 +74,28 @@ pub(crate) fn actual(group: &types::TargetGroup, tags: Tags) -> Option<Actual> {
     })
 }
 
-/// Reads the group with this ARN.
+/// All attributes of a group; `None` if it is gone.
+pub(crate) async fn attributes_of(
+    clients: &Clients,
+    arn: &str,
+) -> Result<Option<BTreeMap<String, String>>, CloudError> {
+    let request = clients.elb.describe_target_group_attributes().target_group_arn(arn);
+    let answer = call("elbv2 DescribeTargetGroupAttributes", request.send()).await;
+    Ok(answer.or_missing()?.map(|answer| {
+        let attributes = answer.attributes().iter();
+        attributes::map(attributes.map(|attribute| (attribute.key(), attribute.value())))
+    }))
+}
+
+/// Reads the group with this ARN, its attributes only if `like` has some: they take a call of their own.
 pub(crate) async fn read(
     clients: &Clients,
     _address: &Address,
     id: &str,
-    _like: &TargetGroup,
+    like: &TargetGroup,
 ) -> Result<Option<Actual>, CloudError> {
     let request = clients.elb.describe_target_groups().target_group_arns(id);
-    described(clients, call("elbv2 DescribeTargetGroups", request.send()).await).await
+    described(clients, call("elbv2 DescribeTargetGroups", request.send()).await, like).await
 }
 
 async fn described(
@@ -87,6 +104,7 @@ async fn described(
         aws_sdk_elasticloadbalancingv2::operation::describe_target_groups::DescribeTargetGroupsOutput,
         CloudError,
     >,
+    like: &TargetGroup,
 ) -> Result<Option<Actual>, CloudError> {
     let Some(answer) = answer.or_missing()? else {
         return Ok(None);
@@ -94,8 +112,15 @@ async fn described(
     let Some(group) = answer.target_groups().first() else {
         return Ok(None);
     };
-    let tags = elb::tags_of(clients, group.target_group_arn().unwrap_or_default()).await?;
-    Ok(actual(group, tags))
+    let arn = group.target_group_arn().unwrap_or_default();
+    let attributes = async {
+        if like.attributes.is_empty() {
+            return Ok(Some(BTreeMap::new()));
+        }
+        attributes_of(clients, arn).await
+    };
+    let (tags, attributes) = future::try_join(elb::tags_of(clients, arn), attributes).await?;
+    Ok(attributes.and_then(|attributes| actual(group, attributes, tags)))
 }
 
 /// Finds the group by its name, which is unique in account and region, whosever it is.
@@ -105,10 +130,15 @@ pub(crate) async fn find(
     desired: &TargetGroup,
 ) -> Result<Option<Actual>, CloudError> {
     let request = clients.elb.describe_target_groups().names(&desired.name);
-    described(clients, call("elbv2 DescribeTargetGroups", request.send()).await).await
+    described(
+        clients,
+        call("elbv2 DescribeTargetGroups", request.send()).await,
+        desired,
+    )
+    .await
 }
 
-/// Makes the group.
+/// Makes the group; attributes are not part of the call and follow by `update`.
 pub(crate) async fn create(
     clients: &Clients,
     address: &Address,
@@ -156,7 +186,7 @@ fn sdk_seconds(seconds: Seconds) -> i32 {
     i32::try_from(seconds.get()).unwrap_or(i32::MAX)
 }
 
-/// Changes the health check and the tags; everything else of a group is fixed (`aws-facts.md` 2.1).
+/// Changes the health check, the attributes and the tags; everything else of a group is fixed (`aws-facts.md` 2.1).
 pub(crate) async fn update(
     clients: &Clients,
     _address: &Address,
@@ -181,11 +211,21 @@ pub(crate) async fn update(
             .matcher(Matcher::builder().http_code(&health.codes).build());
         call("elbv2 ModifyTargetGroup", request.send()).await?;
     }
+    let changed = attributes::changed(&observed.attributes, &desired.attributes);
+    if !changed.is_empty() {
+        let changed = changed
+            .into_iter()
+            .map(|(key, value)| TargetGroupAttribute::builder().key(key).value(value).build());
+        let request = clients.elb.modify_target_group_attributes().target_group_arn(id);
+        let request = request.set_attributes(Some(changed.collect()));
+        let modify = || call("elbv2 ModifyTargetGroupAttributes", request.clone().send());
+        while_fresh(&["TargetGroupNotFound"], modify).await?;
+    }
     elb::set_tags(clients, id, &observed.tags, &desired.tags).await?;
     Ok(Made::with_id(id.to_owned()))
 }
 
-/// Deletes the group.
+/// Deletes the group. While something forwards to it, the error names what.
 pub(crate) async fn delete(
     clients: &Clients,
     _address: &Address,
@@ -196,7 +236,58 @@ pub(crate) async fn delete(
     match call("elbv2 DeleteTargetGroup", request.send()).await {
         Ok(_) => Ok(()),
         Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind == ErrorKind::InUse => {
+            // What cannot be found out does not hide why the group stays.
+            let users = users(clients, id).await.unwrap_or_default();
+            Err(with_users(error, &users))
+        }
         Err(error) => Err(error),
+    }
+}
+
+/// The listeners and rules that forward to the group, or their load balancer if none of them shows any more.
+async fn users(clients: &Clients, group: &str) -> Result<Vec<String>, CloudError> {
+    let request = clients.elb.describe_target_groups().target_group_arns(group);
+    let Some(answer) = call("elbv2 DescribeTargetGroups", request.send()).await.or_missing()? else {
+        return Ok(Vec::new());
+    };
+    let balancers = answer.target_groups().iter();
+    let balancers = balancers.flat_map(|group| group.load_balancer_arns().iter().cloned());
+    let mut found = Vec::new();
+    for balancer in balancers {
+        let listeners = listener::of(clients, &balancer).await.or_missing()?.unwrap_or_default();
+        let rules = listeners
+            .iter()
+            .filter_map(|listener| listener.listener_arn())
+            .map(|listener| async { listener_rule::of(clients, listener).await.or_missing() });
+        let rules = future::try_join_all(rules).await?.into_iter().flatten().flatten();
+        let before = found.len();
+        found.extend(
+            listeners
+                .iter()
+                .filter(|listener| actions::forward_to(listener.default_actions(), group))
+                .filter_map(|listener| listener.listener_arn().map(str::to_owned)),
+        );
+        found.extend(
+            rules
+                .filter(|rule| rule.is_default() != Some(true) && actions::forward_to(rule.actions(), group))
+                .filter_map(|rule| rule.rule_arn),
+        );
+        if found.len() == before {
+            found.push(balancer);
+        }
+    }
+    Ok(found)
+}
+
+fn with_users(error: CloudError, users: &[String]) -> CloudError {
+    if users.is_empty() {
+        return error;
+    }
+    CloudError {
+        message: format!("the target group is still used by {}", users.join(", ")),
+        remedy: Some("let these listeners and rules forward elsewhere, or delete them; then run again".to_owned()),
+        ..error
     }
 }
 
@@ -224,7 +315,7 @@ mod tests {
 
     #[test]
     fn every_field_of_the_health_check_is_read() {
-        let actual = actual(&described().build(), Tags::new()).unwrap();
+        let actual = actual(&described().build(), BTreeMap::new(), Tags::new()).unwrap();
         let Spec::TargetGroup(group) = actual.spec else {
             panic!("another kind")
         };
@@ -246,6 +337,15 @@ mod tests {
 
     #[test]
     fn groups_of_other_load_balancers_are_not_of_this_kind() {
-        assert!(actual(&described().protocol(ProtocolEnum::Tcp).build(), Tags::new()).is_none());
+        let described = described().protocol(ProtocolEnum::Tcp).build();
+        assert!(actual(&described, BTreeMap::new(), Tags::new()).is_none());
+    }
+
+    #[test]
+    fn a_refused_deletion_names_the_users() {
+        let error = unexpected("elbv2 DeleteTargetGroup", "in use");
+        let named = with_users(error.clone(), &["arn:listener".to_owned(), "arn:rule".to_owned()]);
+        assert!(named.message.contains("arn:listener, arn:rule"), "{named}");
+        assert_eq!(with_users(error.clone(), &[]), error);
     }
 }

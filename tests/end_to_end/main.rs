@@ -8,7 +8,9 @@
 mod bad_input;
 mod drift;
 mod going_back;
+mod import;
 mod interrupted;
+mod state_commands;
 mod status;
 mod story;
 mod support;

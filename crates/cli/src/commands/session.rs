@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use reconcile_aws::{Aws, Options};
 use reconcile_core::{
     config::{Config, SiteName},
-    observed::Identity,
+    observed::{Identity, Observed},
     plan::{Plan, Stage},
     planner::{self, DestroyOptions},
     state::State,
@@ -216,6 +216,27 @@ impl Session {
             now: Timestamp::now(),
         };
         Ok(output::print(&render::plan(&self.plan, &header, shell.paint()))?)
+    }
+}
+
+/// Looks at everything that a plan needs, and ends at a signal.
+///
+/// # Errors
+/// If AWS cannot be asked, or the state belongs to something else.
+pub(super) async fn observe(
+    config: &Config,
+    state: &State,
+    stop: &StopSignal,
+) -> Result<(Aws, Observed), CommandError> {
+    let look = async {
+        let aws = connect(config).await?;
+        let observed = aws.observe(&planner::query(config, state)).await?;
+        state.check(&config.name, &observed.identity)?;
+        Ok((aws, observed))
+    };
+    tokio::select! {
+        seen = look => seen,
+        () = stop.raised() => Err(interrupted()),
     }
 }
 

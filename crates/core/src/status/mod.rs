@@ -304,7 +304,10 @@ impl<'a> World<'a> {
             step.address == *address
                 && match &step.action {
                     Action::Wait { .. } => false,
-                    Action::Delete { id, .. } => state.retired.iter().all(|retired| Ok(retired.id.as_str()) != id.known()),
+                    Action::Delete { id, .. } => state
+                        .retired
+                        .iter()
+                        .all(|retired| Ok(retired.id.as_str()) != id.known()),
                     _ => true,
                 }
         })

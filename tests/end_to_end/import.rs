@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Desk, NO_DRAIN, mutating_actions, scene};
 
+const ELB: &str = "arn:aws:elasticloadbalancing:ap-northeast-1:123456789012";
+
 /// A target group and a load balancer's group that somebody made by hand.
 const BY_HAND: &str = r#"
 elb, ec2 = client("elbv2"), client("ec2")
@@ -34,7 +36,6 @@ async fn what_cannot_be_taken_over_is_refused_before_aws_is_asked() {
         "region = \"ap-northeast-1\"\n[site.www]\ndomain = \"www.example.com\"\ninstance = \"i-1\"\n\
          [site.api]\ndomain = \"api.example.com\"\ninstance = \"i-1\"\n",
     );
-    const ELB: &str = "arn:aws:elasticloadbalancing:ap-northeast-1:123456789012";
     let group = format!("{ELB}:targetgroup/web/0123456789abcdef");
     for (place, id, said, hint) in [
         (
@@ -83,7 +84,7 @@ async fn what_cannot_be_taken_over_is_refused_before_aws_is_asked() {
 }
 
 #[tokio::test]
-#[ignore = "the planner does not honour adoptions yet"]
+#[ignore = "objects that are adopted are not looked up in AWS yet"]
 async fn an_object_made_by_hand_becomes_the_stacks() {
     let (scene, desk) = scene(1, NO_DRAIN).await;
     let made = scene
@@ -136,7 +137,7 @@ async fn an_object_made_by_hand_becomes_the_stacks() {
 }
 
 #[tokio::test]
-#[ignore = "the planner does not honour adoptions yet"]
+#[ignore = "objects that are adopted are not looked up in AWS yet"]
 async fn what_is_not_there_or_somebody_elses_is_left_alone() {
     let (scene, desk) = scene(1, NO_DRAIN).await;
     let made = scene
@@ -166,7 +167,7 @@ async fn what_is_not_there_or_somebody_elses_is_left_alone() {
 }
 
 #[tokio::test]
-#[ignore = "the planner does not honour adoptions yet"]
+#[ignore = "objects that are adopted are not looked up in AWS yet"]
 async fn a_record_that_leads_elsewhere_is_moved_once_it_is_taken_over() {
     let (scene, desk) = scene(1, NO_DRAIN).await;
     let script = r#"

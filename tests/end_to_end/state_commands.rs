@@ -157,10 +157,17 @@ async fn what_is_recorded_is_listed_forgotten_found_again_and_renamed() {
         .shows("is now")
         .shows("target_group.web");
     let config = std::fs::read_to_string(desk.folder.path().join("reconcile.toml")).unwrap();
-    // The name of the target group begins with the site's, which AWS cannot change: what is there keeps it.
     desk.configure(&config.replace("[site.www]", "[site.web]"));
-    let plan = desk.run(&["plan"]).await;
-    assert_eq!(inventory(&scene.emulator, &scene.world).await, seen, "{}", plan.stdout);
+    desk.run(&["plan"])
+        .await
+        .expect(0)
+        .shows("- tags.\"reconcile:resource\" = \"target_group.www\"")
+        .shows("+ tags.\"reconcile:resource\" = \"target_group.web\"")
+        .shows("0 to add, 2 to change, 0 to destroy");
+    desk.run(&["--yes"]).await.expect(0);
+    assert_no_changes(&desk).await;
+    let after = inventory(&scene.emulator, &scene.world).await;
+    assert_eq!(after, seen, "only tags changed");
 }
 
 #[tokio::test]

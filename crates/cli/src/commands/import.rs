@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use reconcile_core::{
     config::Config,
     import::{Takeover, adoption, takeover},
+    plan::Action,
     planner,
     resource::Address,
 };
@@ -93,6 +94,14 @@ fn page(config: &Config, takeover: &Takeover, shell: &Shell) -> String {
             lines.push("With the next `reconcile apply`, and shown by the next plan:".to_owned());
             lines.push(String::new());
             lines.extend(render::step_lines(step, None, Timestamp::now(), shell.paint()));
+            if matches!(step.action, Action::Replace { .. }) {
+                lines.push(String::new());
+                lines.push(
+                    "AWS cannot change that in place, so a successor is made and this object is deleted. To keep it, change \
+                     the configuration to what it is."
+                        .to_owned(),
+                );
+            }
         }
         None => lines.push("It is as configured already.".to_owned()),
     }

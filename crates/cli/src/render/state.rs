@@ -116,11 +116,13 @@ pub(crate) fn shown(state: &State, address: &Address) -> Option<String> {
         ];
         table("[object]", rows, Vec::new());
         if !entry.outputs.is_empty() {
-            let outputs = entry.outputs.iter().map(|(output, value)| {
-                let key = text::key(&output.to_string());
-                format!("{key} = {}", text::quoted(value))
-            });
-            table("[object.outputs]", Vec::new(), outputs.collect());
+            let keys: Vec<(String, String)> = entry
+                .outputs
+                .iter()
+                .map(|(output, value)| (text::key(&output.to_string()), text::quoted(value)))
+                .collect();
+            let rows = keys.iter().map(|(key, value)| (key.as_str(), value.clone()));
+            table("[object.outputs]", rows.collect(), Vec::new());
         }
     }
     for retired in state.retired.iter().filter(|retired| retired.address == *address) {
@@ -260,7 +262,8 @@ impl Page {
 
 fn with_header(header: &str, spec: &Spec) -> Vec<String> {
     let settings = settings::lines(&diff::creation(spec));
-    std::iter::once(header.to_owned())
+    [String::new(), header.to_owned()]
+        .into_iter()
         .chain(settings.into_iter().map(|line| line.text))
         .collect()
 }
@@ -317,5 +320,143 @@ fn summary(spec: &Spec) -> String {
         | Spec::ListenerRule(_)
         | Spec::WebAclAssociation(_)
         | Spec::Target(_) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> State {
+        let text = serde_json::json!({
+            "format_version": 1,
+            "lineage": "0b7c",
+            "serial": 27,
+            "stack": "www-example-com",
+            "account": "123456789012",
+            "region": "ap-northeast-1",
+            "resources": {
+                "load_balancer.main": {
+                    "id": "arn:lb",
+                    "outputs": { "dns_name": "lb.example", "zone_id": "Z1" },
+                    "origin": "created",
+                    "recorded_at": "2026-11-24T16:30:01Z"
+                },
+                "target_group.www": { "id": "arn:tg\u{1b}[2J", "origin": "adopted", "recorded_at": "2026-11-24T16:31:00Z" }
+            },
+            "retired": [{
+                "address": "target_group.www",
+                "id": "arn:old",
+                "spec": { "kind": "port_closure", "settings": { "group": "sg-1", "open": {} } },
+                "retired_at": "2026-11-25T00:00:00Z"
+            }],
+            "intents": { "listener.443": { "operation": "create", "token": "t1", "begun_at": "2026-11-25T00:00:00Z" } },
+            "cutovers": { "alias_record.www.example.com": { "old_ttl": "5m", "in_sync_at": "2026-11-24T17:00:00Z" } },
+            "saved": { "alias_record.www.example.com": {
+                "spec": { "kind": "alias_record", "settings": { "zone": "Z1", "name": "www.example.com",
+                    "records": { "A": { "ttl": 300, "values": ["203.0.113.10"] } } } },
+                "saved_at": "2026-11-24T16:59:00Z"
+            } }
+        });
+        State::read(&text.to_string()).unwrap()
+    }
+
+    #[test]
+    fn everything_is_listed_aligned_and_harmless() {
+        let state = state();
+        // The time zone is that of the machine.
+        let at = |text: &str| time::local(text.parse().unwrap());
+        let list = listed(&state, Paint::PLAIN);
+        let list = list
+            .replace(&at("2026-11-24T16:30:01Z"), "(one)")
+            .replace(&at("2026-11-24T16:31:00Z"), "(two)");
+        let list = list.replace(&at("2026-11-25T00:00:00Z"), "(next)");
+        let list = list
+            .replace(&at("2026-11-24T17:00:00Z"), "(sync)")
+            .replace(&at("2026-11-24T16:59:00Z"), "(save)");
+        insta::assert_snapshot!(list, @r"
+        stack www-example-com (ap-northeast-1, account 123456789012), serial 27
+
+        objects:
+          target_group.www    adopted  (two)  arn:tg\u001B[2J
+          load_balancer.main  created  (one)  arn:lb
+
+        on their way out, to be deleted by the next run:
+          target_group.www  retired  (next)  arn:old
+
+        begun, with an unknown result: the next run finds out:
+          listener.443  create  (next)
+
+        names that were moved:
+          alias_record.www.example.com  moved  (sync)  old TTL 5m
+
+        saved, for going back:
+          alias_record.www.example.com  saved  (save)  A 203.0.113.10
+        ");
+    }
+
+    #[test]
+    fn a_state_without_anything_says_so() {
+        let mut state = state();
+        state.resources.clear();
+        state.retired.clear();
+        state.intents.clear();
+        state.cutovers.clear();
+        state.saved.clear();
+        assert!(listed(&state, Paint::PLAIN).ends_with("Nothing is recorded.\n"));
+    }
+
+    #[test]
+    fn one_address_is_shown_as_toml() {
+        let state = state();
+        let of = |address: &str| shown(&state, &address.parse().unwrap());
+        insta::assert_snapshot!(of("load_balancer.main").unwrap(), @r#"
+        # load_balancer.main of the stack www-example-com
+
+        [object]
+        id          = "arn:lb"
+        origin      = "created"
+        recorded_at = 2026-11-24T16:30:01Z
+
+        [object.outputs]
+        dns_name = "lb.example"
+        zone_id  = "Z1"
+        "#);
+        insta::assert_snapshot!(of("alias_record.www.example.com").unwrap(), @r#"
+        # alias_record.www.example.com of the stack www-example-com
+
+        [cutover]
+        old_ttl    = "5m"
+        in_sync_at = 2026-11-24T17:00:00Z
+        found      = false
+
+        [saved]
+        saved_at = 2026-11-24T16:59:00Z
+
+        [saved.settings]
+        zone = "Z1"
+        name = "www.example.com"
+        records.A.ttl = 300
+        records.A.values = ["203.0.113.10"]
+        "#);
+        assert!(
+            of("target_group.www")
+                .unwrap()
+                .contains("[[retired]]\nid         = \"arn:old\"")
+        );
+        assert!(of("listener.443").unwrap().contains("[intent]\noperation = \"create\""));
+        assert_eq!(of("listener.80"), None);
+    }
+
+    #[test]
+    fn programs_get_a_versioned_form() {
+        let state = state();
+        let list = listed_json(&state);
+        assert_eq!(list["format_version"], 1);
+        assert_eq!(list["objects"][0]["address"], "target_group.www");
+        assert_eq!(list["cutovers"][0]["old_ttl"], "5m");
+        let shown = shown_json(&state, &"load_balancer.main".parse().unwrap());
+        assert_eq!(shown["object"]["outputs"]["dns_name"], "lb.example");
+        assert_eq!(shown["saved"], Value::Null);
     }
 }

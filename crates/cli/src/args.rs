@@ -1,10 +1,13 @@
 //! The command line: what can be asked for, and how it is written.
 
+mod state;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use reconcile_core::plan::Stage;
 use reconcile_probe::{ConnectTo, DnsServer, NetworkOptions, Resolve};
+pub(crate) use state::{ImportArgs, StateCommand};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -62,6 +65,12 @@ enum CommandLine {
     /// Lead visitors back and take away everything that the stack made
     #[command(after_help = EXIT_CODES)]
     Destroy(DestroyArgs),
+    /// Look into the state file, or mend it; AWS is not changed
+    #[command(subcommand, after_help = EXIT_CODES, disable_help_subcommand = true)]
+    State(StateCommand),
+    /// Take over an object that others made
+    #[command(after_help = state::IMPORT)]
+    Import(ImportArgs),
 }
 
 /// What every command takes.
@@ -268,6 +277,10 @@ pub(crate) enum Command {
     Rollback(RollbackArgs),
     /// Take everything away.
     Destroy(DestroyArgs),
+    /// Look into the state file, or mend it.
+    State(StateCommand),
+    /// Take over an object.
+    Import(ImportArgs),
 }
 
 impl Command {
@@ -281,6 +294,8 @@ impl Command {
             Self::Validate => "validate",
             Self::Rollback(_) => "rollback",
             Self::Destroy(_) => "destroy",
+            Self::State(command) => command.name(),
+            Self::Import(_) => "import",
         }
     }
 }
@@ -324,6 +339,10 @@ where
         Some(CommandLine::Status(_)) => return no_plan("status"),
         Some(CommandLine::Validate) => return no_plan("validate"),
         Some(CommandLine::Verify(_)) => return no_plan("verify"),
+        Some(CommandLine::State(state)) if stands_alone => Command::State(state),
+        Some(CommandLine::Import(import)) if stands_alone => Command::Import(import),
+        Some(CommandLine::State(state)) => return no_plan(state.name()),
+        Some(CommandLine::Import(_)) => return no_plan("import"),
     };
     Ok((command, common))
 }
@@ -345,6 +364,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use reconcile_core::import::Place;
 
     use super::*;
 
@@ -383,6 +403,26 @@ mod tests {
     }
 
     #[test]
+    fn the_state_has_commands_of_its_own() {
+        let (command, common) = parsed("reconcile state rm target_group.www listener.443 --yes --state x.json");
+        assert_eq!(command.name(), "state rm");
+        assert_eq!(common.state, Some(PathBuf::from("x.json")));
+        let Command::State(StateCommand::Rm { addresses, id, yes }) = command else {
+            panic!()
+        };
+        assert_eq!((addresses.len(), id.len(), yes), (2, 0, true));
+        let (command, _) = parsed("reconcile import certificate.www arn:x");
+        assert!(matches!(
+            command,
+            Command::Import(ImportArgs {
+                place: Place::Address(_),
+                yes: false,
+                ..
+            })
+        ));
+    }
+
+    #[test]
     fn usage_errors_have_a_code_of_their_own() {
         for (line, said) in [
             ("reconcile --nonsense", "--nonsense"),
@@ -396,6 +436,11 @@ mod tests {
             ("reconcile status --format xml", "json"),
             ("reconcile --yes verify", "takes none"),
             ("reconcile verify --format yaml", "yaml"),
+            ("reconcile --yes state list", "takes none"),
+            ("reconcile state", "Usage"),
+            ("reconcile state show www", "expected for example `target_group.www`"),
+            ("reconcile state rm", "ADDRESSES"),
+            ("reconcile import tg arn:x", "neither a kind nor the address"),
             ("reconcile --dns-server dns.example.com plan", "DNS server"),
             ("reconcile --connect-to a:1 plan", "HOST1:PORT1:HOST2:PORT2"),
             ("reconcile --resolve www.example.com plan", "HOST:PORT:ADDR"),

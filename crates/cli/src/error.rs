@@ -3,13 +3,18 @@
 use std::{error::Error, io};
 
 use miette::{GraphicalReportHandler, GraphicalTheme};
-use reconcile_core::{config::ConfigErrors, planner::Refused, state::StateError};
-use reconcile_engine::{ApplyError, CloudError, ErrorKind, StepError};
+use reconcile_core::{
+    config::ConfigErrors,
+    import::ImportError,
+    planner::Refused,
+    state::{EditError, StateError},
+};
+use reconcile_engine::{ApplyError, CloudError, ErrorKind, StepError, StoreError};
 
 use crate::{
     output::Paint,
     render::{clean, counted},
-    store::{LockError, ReadError},
+    store::{BackupError, LockError, ReadError},
 };
 
 /// How a command ended that did not fail.
@@ -294,11 +299,53 @@ impl From<ReadError> for CommandError {
                 ..
             } => "use the version of reconcile that wrote it, or a newer one",
             ReadError::Unusable { .. } => {
-                "put back a copy of it; without one, move it away and run `reconcile plan`: what is in AWS is found again by \
-                 its tags"
+                "put back a copy of it (the file with `.backup` behind its name may be one), or run `reconcile state rebuild`: \
+                 what is in AWS is found again by its tags"
             }
         };
         Failure::of(&error).hint(hint).into()
+    }
+}
+
+impl From<BackupError> for CommandError {
+    fn from(error: BackupError) -> Self {
+        Failure::of(&error)
+            .hint("make the folder writable; nothing was changed")
+            .into()
+    }
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        Failure::of(&error)
+            .hint("make room or mend the permissions there, then run again")
+            .into()
+    }
+}
+
+impl From<EditError> for CommandError {
+    fn from(error: EditError) -> Self {
+        let hint = match &error {
+            EditError::Unknown { .. } | EditError::NotRetired { .. } | EditError::NoSite { .. } => {
+                "`reconcile state list` shows what is recorded; nothing was changed"
+            }
+            EditError::Kinds { .. } => "keep the kind, and change what stands behind the dot; nothing was changed",
+            EditError::Taken { .. } => {
+                "forget that object first with `reconcile state rm`, or choose another address; nothing was changed"
+            }
+            EditError::Content { .. } => {
+                "to have it recorded anew, forget it with `reconcile state rm`: the next plan finds it; nothing was changed"
+            }
+        };
+        Failure::of(&error).hint(hint).into()
+    }
+}
+
+impl From<ImportError> for CommandError {
+    fn from(error: ImportError) -> Self {
+        Failure::of(&error)
+            .hint(error.remedy() + "; nothing was changed")
+            .into()
     }
 }
 

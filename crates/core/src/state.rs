@@ -3,7 +3,11 @@
 //! It says which objects in AWS are the stack's, what is under way, and what stood there before, so that a run that was
 //! interrupted at any instant can be carried on and a cutover can be undone. It holds no secret.
 
+mod edit;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+pub use edit::{EditError, Forgotten};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -131,6 +135,16 @@ pub struct Cutover {
 }
 
 impl Cutover {
+    /// That of a record that was found in place: when visitors moved is not known, so they have.
+    pub fn found(now: Timestamp) -> Self {
+        Self {
+            dns_change: None,
+            old_ttl: Seconds::default(),
+            in_sync_at: Some(now),
+            found: true,
+        }
+    }
+
     /// When the old address is forgotten: `margin` after the old time to live has passed; `None` while the change is
     /// still on its way.
     pub fn drained_at(&self, margin: Seconds) -> Option<Timestamp> {

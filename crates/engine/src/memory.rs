@@ -96,12 +96,8 @@ pub(crate) fn took_effect(state: &mut State, address: &Address, now: Timestamp) 
 /// Remembers that a record was found in place: when visitors moved is not known, so they have.
 pub(crate) fn found(state: &mut State, address: &Address, now: Timestamp) {
     if address.kind() == Kind::AliasRecord {
-        state.cutovers.entry(address.clone()).or_insert(Cutover {
-            dns_change: None,
-            old_ttl: Seconds::default(),
-            in_sync_at: Some(now),
-            found: true,
-        });
+        let found = Cutover::found(now);
+        state.cutovers.entry(address.clone()).or_insert(found);
     }
 }
 

@@ -113,6 +113,14 @@ impl Question {
         }
     }
 
+    /// Whether something else may be done, which `what` asks.
+    pub(super) fn of(what: &str) -> Self {
+        Self {
+            text: format!("\n{what} Only '{CONSENT}' is accepted: "),
+            answer: CONSENT.to_owned(),
+        }
+    }
+
     /// The same for what cannot simply be taken back: the name has to be typed.
     pub(super) fn name(what: &str, name: &str) -> Self {
         Self {
@@ -130,7 +138,7 @@ pub(super) async fn consent(question: Question, shell: &Shell, stop: &StopSignal
     if !shell.can_ask() {
         return Ok(Consent::Refused(
             Failure::new("nothing was changed: there is no terminal to ask on")
-                .hint("run with `--yes` to carry the plan out unasked")
+                .hint("run with `--yes` to go on unasked")
                 .into(),
         ));
     }

@@ -3,9 +3,11 @@
 mod apply;
 mod carry_out;
 mod destroy;
+mod import;
 mod plan;
 mod rollback;
 mod session;
+mod state;
 mod status;
 mod validate;
 mod verify;
@@ -36,5 +38,7 @@ pub(crate) async fn run(
         Command::Status(args) => status::run(args, common, shell, stop).await,
         Command::Verify(args) => verify::run(args, common, shell, stop).await,
         Command::Validate => validate::run(common),
+        Command::State(command) => state::run(command, common, shell, stop).await,
+        Command::Import(args) => import::run(args, common, shell, stop).await,
     }
 }

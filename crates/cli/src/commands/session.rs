@@ -228,6 +228,26 @@ impl Session {
     }
 }
 
+/// Looks at everything that a plan needs, and ends at a signal.
+///
+/// # Errors
+/// If AWS cannot be asked, or the state belongs to something else.
+pub(super) async fn look_at(
+    config: &Config,
+    state: &State,
+    stop: &StopSignal,
+) -> Result<(Aws, Observed), CommandError> {
+    let look = async {
+        let aws = connect(config).await?;
+        let observed = observe(&aws, config, state).await?;
+        Ok((aws, observed))
+    };
+    tokio::select! {
+        seen = look => seen,
+        () = stop.raised() => Err(interrupted()),
+    }
+}
+
 /// A signal came while nothing was changed yet.
 pub(super) fn interrupted() -> CommandError {
     Failure::new("interrupted; nothing was changed").into()

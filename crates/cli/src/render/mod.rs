@@ -5,6 +5,7 @@ mod condition;
 mod outcome;
 mod plan;
 mod settings;
+mod state;
 mod status;
 mod step;
 #[cfg(test)]
@@ -15,7 +16,8 @@ mod time;
 pub(crate) use checks::{checks, checks_as_json};
 pub(crate) use outcome::{applied, failed_run};
 pub(crate) use plan::{Header, plan};
+pub(crate) use state::{listed, listed_json, rebuilt, shown, shown_json};
 pub(crate) use status::status;
-pub(crate) use step::title;
-pub(crate) use text::{clean, counted};
+pub(crate) use step::{lines as step_lines, title};
+pub(crate) use text::{aligned, clean, counted};
 pub(crate) use time::{elapsed, local};

@@ -94,7 +94,7 @@ pub(super) fn line(step: &Step, paint: Paint) -> String {
 /// A step with its reason, what people notice of it, and its diff.
 ///
 /// `drained_at` is when the old address is forgotten that it waits for, where that is known.
-pub(super) fn lines(step: &Step, drained_at: Option<Timestamp>, now: Timestamp, paint: Paint) -> Vec<String> {
+pub(crate) fn lines(step: &Step, drained_at: Option<Timestamp>, now: Timestamp, paint: Paint) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = head(step, paint);
     if !step.reason.is_empty() {

@@ -41,6 +41,27 @@ pub(crate) fn key(key: &str) -> String {
     if is_bare { key.to_owned() } else { quoted(key) }
 }
 
+/// Rows as indented lines, each column as wide as its widest cell; columns without any content are left out.
+pub(crate) fn aligned<const COLUMNS: usize>(rows: Vec<[String; COLUMNS]>) -> Vec<String> {
+    let rows: Vec<[String; COLUMNS]> = rows.into_iter().map(|row| row.map(|cell| clean(&cell))).collect();
+    let mut widths = [0; COLUMNS];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |row: &[String; COLUMNS]| {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(widths)
+            .filter(|(_, width)| *width > 0)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        format!("  {}", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
 /// `count` with the noun in the right number.
 pub(crate) fn counted(count: usize, noun: &str) -> String {
     if count == 1 {
@@ -76,6 +97,13 @@ mod tests {
     fn nothing_moves_the_cursor_or_turns_the_writing() {
         assert_eq!(clean("a\u{1b}[2Jb\nc\u{202e}d"), "a\\u001B[2Jb\\nc\\u202Ed");
         assert_eq!(clean("bücher.example.com"), "bücher.example.com");
+    }
+
+    #[test]
+    fn columns_are_aligned_and_empty_ones_left_out() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned);
+        let lines = aligned(vec![row(["a", "", "x"]), row(["long", "", ""])]);
+        assert_eq!(lines, ["  a     x", "  long"]);
     }
 
     #[test]

@@ -50,6 +50,16 @@ pub(crate) enum ReadError {
     },
 }
 
+/// Why a state file cannot be kept as a backup.
+#[derive(Debug, Error)]
+#[error("cannot keep a backup of the state file: `{}`", path.display())]
+pub(crate) struct BackupError {
+    /// The file that cannot be read or written.
+    path: PathBuf,
+    /// The system's error.
+    source: io::Error,
+}
+
 impl StateFile {
     /// The file at `path`, which need not exist.
     pub(crate) fn new(path: PathBuf) -> Self {
@@ -66,10 +76,28 @@ impl StateFile {
     /// # Errors
     /// If it cannot be read or used. An empty file is damaged, not new: a state that got lost must not pass for none.
     pub(crate) fn read(&self, stack: &StackName) -> Result<State, ReadError> {
+        let state = self.existing()?;
+        Ok(state.unwrap_or_else(|| State::empty(stack.clone(), new_lineage())))
+    }
+
+    /// Reads the state; `None` if there is no file.
+    ///
+    /// # Errors
+    /// If it cannot be read or used.
+    pub(crate) fn existing(&self) -> Result<Option<State>, ReadError> {
         let text = match fs::read_to_string(&self.path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(State::empty(stack.clone(), uuid::Uuid::new_v4().to_string()));
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // No text at all is damage of the content, not of the way to it.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(ReadError::Unusable {
+                    path: self.path.clone(),
+                    source: StateError::Damaged {
+                        line: 1,
+                        column: 1,
+                        message: "it is not text".to_owned(),
+                    },
+                });
             }
             Err(source) => {
                 return Err(ReadError::Unreadable {
@@ -78,29 +106,65 @@ impl StateFile {
                 });
             }
         };
-        State::read(&text).map_err(|source| ReadError::Unusable {
+        let state = State::read(&text).map_err(|source| ReadError::Unusable {
             path: self.path.clone(),
             source,
-        })
+        })?;
+        Ok(Some(state))
+    }
+
+    /// Keeps the file as it is beside itself, in place of an earlier backup; `None` if there is no file.
+    ///
+    /// # Errors
+    /// If it cannot be read or written.
+    pub(crate) fn back_up(&self) -> Result<Option<PathBuf>, BackupError> {
+        let failed = |path: &Path, source| BackupError {
+            path: path.to_owned(),
+            source,
+        };
+        let target = self.target().map_err(|source| failed(&self.path, source))?;
+        let content = match fs::read(&target) {
+            Ok(content) => content,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(failed(&target, source)),
+        };
+        let mut backup = target.into_os_string();
+        backup.push(".backup");
+        let backup = PathBuf::from(backup);
+        replace(&backup, &content).map_err(|source| failed(&backup, source))?;
+        Ok(Some(backup))
+    }
+
+    /// The file itself: a link is followed, so that what it leads to is replaced and not the link.
+    fn target(&self) -> io::Result<PathBuf> {
+        match fs::canonicalize(&self.path) {
+            Ok(target) => Ok(target),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self.path.clone()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Replaces the state: when this returns, the new one is durable; a crash leaves the old or the new one.
     fn write(&self, text: &str) -> io::Result<()> {
-        // A link is followed, so that the file that it leads to is replaced and not the link.
-        let target = match fs::canonicalize(&self.path) {
-            Ok(target) => target,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.path.clone(),
-            Err(error) => return Err(error),
-        };
-        let folder = folder_of(&target);
-        fs::create_dir_all(folder)?;
-        // The temporary file is the owner's alone (mode 0600), and so is the state that it becomes.
-        let mut file = NamedTempFile::with_prefix_in(".state-", folder)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(&target).map_err(|error| error.error)?;
-        sync_folder(folder)
+        replace(&self.target()?, text.as_bytes())
     }
+}
+
+/// Replaces a file as a whole and makes that durable.
+fn replace(target: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = folder_of(target);
+    fs::create_dir_all(folder)?;
+    // The temporary file is the owner's alone (mode 0600), and so is what it becomes.
+    let mut file = NamedTempFile::with_prefix_in(".state-", folder)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(target).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
+/// What tells a new state from all others.
+pub(crate) fn new_lineage() -> String {
+    uuid::Uuid::new_v4().to_string()
 }
 
 impl StateStore for StateFile {
@@ -202,6 +266,22 @@ mod tests {
         StateFile::new(link.clone()).save(&newer).await.unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().file_type().is_symlink());
         assert_eq!(real.read(&stack()).unwrap(), newer);
+    }
+
+    #[test]
+    fn a_backup_is_the_file_as_it_was_whatever_it_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = StateFile::new(folder.path().join("www.json"));
+        assert_eq!(file.back_up().unwrap(), None);
+        for content in [b"{ damaged".as_slice(), b"\xff\xfe newer"] {
+            fs::write(file.path(), content).unwrap();
+            let backup = file.back_up().unwrap().unwrap();
+            assert!(backup.ends_with("www.json.backup"));
+            assert_eq!(fs::read(&backup).unwrap(), content);
+            let mode = fs::metadata(&backup).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        assert!(matches!(file.existing(), Err(ReadError::Unusable { .. })));
     }
 
     #[test]

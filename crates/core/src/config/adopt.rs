@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Adoption, CertificateSource, HttpMode, Site, SiteName, defaults,
+    Adoption, CertificateSource, Config, HttpMode, Site, SiteName, defaults,
     entry::Entry,
     reader::{Checked, closest, shown},
     site::Surroundings,
@@ -138,6 +138,17 @@ impl Stack<'_> {
                 .collect()),
             _ => None,
         }
+    }
+}
+
+impl Config {
+    /// The addresses of `kind` that the configuration asks for; `None` for kinds of which it alone does not tell.
+    pub fn addresses(&self, kind: Kind) -> Option<Vec<Address>> {
+        let stack = Stack {
+            sites: &self.sites,
+            http: self.load_balancer.http,
+        };
+        stack.addresses(kind)
     }
 }
 

@@ -85,6 +85,19 @@ pub(super) fn site_name(sites: &Entry<'_>, key: &str, span: Range<usize>) -> Che
     }
 }
 
+impl std::str::FromStr for SiteName {
+    type Err = String;
+
+    /// # Errors
+    /// What is wrong with the name.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match name_fault(text, defaults::MAX_SITE_NAME) {
+            Some(fault) => Err(fault),
+            None => Ok(Self(text.to_owned())),
+        }
+    }
+}
+
 /// A name that a public certificate can be issued for.
 pub(super) fn domain(entry: &Entry<'_>) -> Checked<DomainName> {
     const EXAMPLE: &str = "\"www.example.com\"";

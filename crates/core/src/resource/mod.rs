@@ -159,4 +159,23 @@ impl Spec {
             | Self::PortClosure(_) => None,
         }
     }
+
+    /// The tags among the settings, to change.
+    pub fn tags_mut(&mut self) -> Option<&mut Tags> {
+        match self {
+            Self::Certificate(Certificate { tags, .. })
+            | Self::SecurityGroup(SecurityGroup { tags, .. })
+            | Self::InstanceIngress(InstanceIngress { tags, .. })
+            | Self::TargetGroup(TargetGroup { tags, .. })
+            | Self::LoadBalancer(LoadBalancer { tags, .. })
+            | Self::Listener(Listener { tags, .. })
+            | Self::ListenerRule(ListenerRule { tags, .. }) => Some(tags),
+            Self::ValidationRecord(_)
+            | Self::ListenerCertificate(_)
+            | Self::WebAclAssociation(_)
+            | Self::Target(_)
+            | Self::AliasRecord(_)
+            | Self::PortClosure(_) => None,
+        }
+    }
 }

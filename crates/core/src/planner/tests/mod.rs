@@ -3,6 +3,8 @@
 mod adopt;
 mod back;
 mod drift;
+mod import;
+mod rebuild;
 mod refusals;
 mod replace;
 mod sites;

@@ -169,6 +169,10 @@ pub(crate) struct RollbackArgs {
 
 /// What `destroy` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of the command line by itself"
+)]
 pub(crate) struct DestroyArgs {
     /// Do not ask for the stack's name; needed where stdin or stderr is not a terminal
     #[arg(long, short)]

@@ -21,6 +21,8 @@ use crate::{
 const NAMED: &str = "the configuration names it outright, so it is not the stack's any more";
 /// Why what was replaced is deleted.
 pub(super) const SUCCEEDED: &str = "its successor has taken over";
+/// Why everything is deleted. Visitors have been led back by then.
+pub(super) const DESTROYED: &str = "the stack is destroyed";
 
 /// One step of the cleaning up.
 pub(super) struct Removal {
@@ -61,7 +63,9 @@ impl Removal {
 
     fn consequence(&self) -> Consequence {
         match self.action {
-            Action::Delete { .. } if self.reason != SUCCEEDED => consequence_of(self.address.kind(), Decision::Delete),
+            Action::Delete { .. } if ![SUCCEEDED, DESTROYED].contains(&self.reason.as_str()) => {
+                consequence_of(self.address.kind(), Decision::Delete)
+            }
             _ => Consequence::None,
         }
     }

@@ -8,16 +8,7 @@ use std::{
 use reconcile_emulator::{Report, Scene, Seed, SeedSite, Visitor, WebServer};
 use serde_json::{Value, json};
 
-use crate::support::{Desk, NO_DRAIN, config, inventory, scene_of};
-
-/// Resolvers forget within a second, so that the end of a drain is the end of the visits.
-fn quick_dns() -> Seed {
-    Seed {
-        ttl: 1,
-        load_balancer_ttl: 1,
-        ..Seed::default()
-    }
-}
+use crate::support::{Desk, NO_DRAIN, comes, config, inventory, quick_dns, scene_of};
 
 /// A run waits for no drain: the test lets the time pass.
 fn no_wait(more: &str) -> String {
@@ -32,18 +23,6 @@ async fn moved(scene: &Scene, desk: &Desk) -> Visitor {
     let visitor = scene.visit(&scene.world.domain).unwrap();
     comes(&visitor, |report| report.through_load_balancer).await;
     visitor
-}
-
-/// Until the visitor has come twenty times more by the way that `count` counts.
-async fn comes(visitor: &Visitor, count: impl Fn(&Report) -> u64) {
-    let before = count(&visitor.report());
-    visitor
-        .wait_until(Duration::from_secs(30), |report| {
-            report.failed > 0 || count(report) >= before + 20
-        })
-        .await
-        .unwrap();
-    assert_eq!(visitor.report().failed, 0, "{}", visitor.report());
 }
 
 /// Carries the change out, in two runs if there is something to be forgotten, and proves that nothing is left to do.

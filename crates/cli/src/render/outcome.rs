@@ -82,7 +82,7 @@ fn counts(plan: &Plan, done: &[StepId]) -> Counts {
             Action::Create { .. } | Action::Replace { .. } => counts.add += 1,
             Action::Update { .. } => counts.change += 1,
             Action::Delete { .. } => counts.destroy += 1,
-            Action::Record { .. } | Action::Forget { .. } | Action::Wait { .. } => {}
+            Action::Record { .. } | Action::Reinstate { .. } | Action::Forget { .. } | Action::Wait { .. } => {}
         }
     }
     counts

@@ -203,6 +203,26 @@ fn resource_step(state: &State, decided: &Decided, address: &Address, item: &Ite
     if wider.is_some() && changes.is_empty() {
         return;
     }
+    if let (Some(given_up), Some(actual)) = (&item.given_up, actual) {
+        let step = Step {
+            id: StepId(0),
+            address: address.clone(),
+            action: Action::Reinstate {
+                id: actual.id.clone(),
+                retire: given_up.id.clone(),
+                observed: given_up.spec.clone(),
+            },
+            changes: Vec::new(),
+            stage: Stage::Prepare,
+            consequence: Consequence::None,
+            reason: "what was to replace it is given up".to_owned(),
+            after: Vec::new(),
+        };
+        sequence.push(step, BTreeSet::new());
+        if item.decision == Decision::Record {
+            return;
+        }
+    }
     let action = match (item.decision, actual) {
         (Decision::Create, _) => Action::Create {
             desired: desired.clone(),

@@ -48,13 +48,6 @@ pub(crate) fn without_ownership(changes: &[Change]) -> Vec<Change> {
         .collect()
 }
 
-/// The changes without attributes: AWS has two dozen of them on every load balancer, and what is deleted is known by the
-/// rest.
-pub(crate) fn without_attributes(changes: &[Change]) -> Vec<Change> {
-    let is_attribute = |change: &&Change| change.path == "attributes" || change.path.starts_with("attributes.");
-    changes.iter().filter(|change| !is_attribute(change)).cloned().collect()
-}
-
 fn change_lines(change: &Change) -> Vec<Line> {
     let before = change
         .before

@@ -136,8 +136,7 @@ pub(crate) fn lines(step: &Step, drained_at: Option<Timestamp>, now: Timestamp, 
         Action::Create { .. } | Action::Update { .. } | Action::Delete { .. } => {}
     }
     let changes = match &step.action {
-        Action::Create { .. } => settings::without_ownership(&step.changes),
-        Action::Delete { .. } => settings::without_attributes(&settings::without_ownership(&step.changes)),
+        Action::Create { .. } | Action::Delete { .. } => settings::without_ownership(&step.changes),
         _ => step.changes.clone(),
     };
     for line in settings::lines(&changes) {

@@ -457,6 +457,38 @@ mod tests {
         }
     }
 
+    /// Every command below `command` as it is typed.
+    fn typed(before: &str, command: &clap::Command) -> Vec<String> {
+        let this = format!("{before} {}", command.get_name());
+        match command.get_subcommands().collect::<Vec<_>>().as_slice() {
+            [] => vec![this],
+            below => below.iter().flat_map(|command| typed(&this, command)).collect(),
+        }
+    }
+
+    #[test]
+    fn the_reference_has_every_command_common_option_and_exit_code() {
+        const REFERENCE: &str = include_str!("../../../docs/src/reference/commands.md");
+        let cli = Cli::command();
+        let commands = cli.get_subcommands().flat_map(|command| typed("reconcile", command));
+        let missing: Vec<String> = commands
+            .filter(|command| !REFERENCE.contains(&format!("`{command}")))
+            .collect();
+        assert_eq!(missing, Vec::<String>::new());
+        let options = CommonArgs::augment_args(clap::Command::new("common"));
+        let names = options.get_arguments().filter_map(|argument| argument.get_long());
+        let missing: Vec<&str> = names
+            .filter(|name| !REFERENCE.contains(&format!("`--{name}")))
+            .collect();
+        assert_eq!(missing, Vec::<&str>::new());
+        let codes = EXIT_CODES.lines().skip(1).take_while(|line| !line.is_empty());
+        let codes = codes.filter_map(|line| line.split_whitespace().next()?.parse::<u8>().ok());
+        let missing: Vec<u8> = codes
+            .filter(|code| !REFERENCE.contains(&format!("\n| {code} |")))
+            .collect();
+        assert_eq!(missing, Vec::<u8>::new());
+    }
+
     #[test]
     fn help_is_no_error_and_tells_the_exit_codes() {
         for line in ["reconcile --help", "reconcile plan --help", "reconcile --version"] {

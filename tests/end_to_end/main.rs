@@ -11,6 +11,7 @@ mod drift;
 mod going_back;
 mod import;
 mod interrupted;
+mod options;
 mod state_commands;
 mod status;
 mod story;

@@ -8,6 +8,7 @@
 mod bad_input;
 mod dns_account;
 mod drift;
+mod foreign;
 mod going_back;
 mod import;
 mod interrupted;

@@ -21,7 +21,7 @@ pub(super) struct Standing<'a> {
 
 impl<'a> Standing<'a> {
     pub(super) fn of(config: &Config, observed: &'a Observed, state: &State, wanted: Option<&Spec>) -> Self {
-        let found = matching::by_identity(config, observed, state, &load_balancer_address());
+        let found = matching::standing(config, observed, state, &load_balancer_address());
         let stays = |actual: &&Actual| match (&actual.spec, wanted) {
             (Spec::LoadBalancer(standing), Some(Spec::LoadBalancer(wanted))) => is_same_but_for_name(standing, wanted),
             _ => false,

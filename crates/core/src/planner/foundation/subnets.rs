@@ -179,7 +179,7 @@ fn is_small(subnet: &Subnet) -> bool {
 
 /// The subnets of the load balancer as it stands.
 fn present(config: &Config, observed: &Observed, state: &State) -> BTreeSet<SubnetId> {
-    match matching::by_identity(config, observed, state, &load_balancer_address()).map(|actual| &actual.spec) {
+    match matching::standing(config, observed, state, &load_balancer_address()).map(|actual| &actual.spec) {
         Some(Spec::LoadBalancer(load_balancer)) => load_balancer.subnets.clone(),
         _ => BTreeSet::new(),
     }

@@ -197,3 +197,142 @@ async fn a_load_balancer_that_serves_the_site_already_is_imported_piece_by_piece
     desk.run(&["--yes"]).await.expect(0);
     is_taken_over(&scene, &desk, &made, visitor).await;
 }
+
+/// What others add to the objects of a stack and around them.
+const FOREIGN: &str = r#"
+from datetime import datetime, timedelta, timezone
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+acm, elb, ec2, r53 = client("acm"), client("elbv2"), client("ec2"), client("route53")
+def imported(name):
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.now(timezone.utc)
+    made = (x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+        .serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=90)).sign(key, hashes.SHA256()))
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return acm.import_certificate(Certificate=made.public_bytes(pem), PrivateKey=private)["CertificateArn"]
+balancer = elb.describe_load_balancers()["LoadBalancers"][0]
+arn, firewall = balancer["LoadBalancerArn"], balancer["SecurityGroups"][0]
+group = elb.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
+listener = next(l for l in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"] if l["Port"] == 443)
+ours = listener["Certificates"][0]["CertificateArn"]
+theirs = [{"Key": "theirs", "Value": "stays"}]
+answer = lambda code: [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": code}}]
+elb.add_tags(ResourceArns=[arn, group, listener["ListenerArn"]], Tags=theirs)
+acm.add_tags_to_certificate(CertificateArn=ours, Tags=theirs)
+rule = next(r["SecurityGroupRuleId"] for r in ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [given["web"]]}])["SecurityGroupRules"]
+    if r.get("ReferencedGroupInfo"))
+ec2.create_tags(Resources=[firewall, rule], Tags=theirs)
+ec2.authorize_security_group_ingress(GroupId=given["web"], IpPermissions=[{"IpProtocol": "tcp", "FromPort": 8080, "ToPort": 8080,
+    "IpRanges": [{"CidrIp": "10.0.0.0/8", "Description": "office"}]}])
+for priority, field in ((10, {"Field": "host-header", "HostHeaderConfig": {"Values": ["admin.example.com"]}}),
+                        (40000, {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/their-path"]}})):
+    elb.create_rule(ListenerArn=listener["ListenerArn"], Priority=priority, Conditions=[field], Actions=answer("410"))
+elb.add_listener_certificates(ListenerArn=listener["ListenerArn"], Certificates=[{"CertificateArn": imported("other.example.com")}])
+elb.create_listener(LoadBalancerArn=arn, Protocol="HTTP", Port=8080, DefaultActions=answer("503"))
+elb.register_targets(TargetGroupArn=group, Targets=[{"Id": given["instance"], "Port": 8443}])
+def change(name, kind, value): r53.change_resource_record_sets(HostedZoneId=given["zone"], ChangeBatch={"Changes": [{"Action": "UPSERT",
+    "ResourceRecordSet": {"Name": name, "Type": kind, "TTL": 300, "ResourceRecords": [{"Value": value}]}}]})
+change("www.example.com", "TXT", '"theirs"')
+change("www.example.com", "MX", "10 mail.example.com.")
+change("mail.example.com", "A", "198.51.100.9")
+"#;
+
+/// All of it as it stands: what is in the account, and what hangs on the stack's objects.
+const THEIRS: &str = r#"
+acm, elb, ec2, r53 = client("acm"), client("elbv2"), client("ec2"), client("route53")
+def tagged(tags): return any(t["Key"] == "theirs" and t["Value"] == "stays" for t in tags)
+apart = {
+    "rules": [[r["FromPort"], r["CidrIpv4"], r.get("Description")] for r in ec2.describe_security_group_rules(
+        Filters=[{"Name": "group-id", "Values": [given["web"]]}])["SecurityGroupRules"] if r.get("FromPort") == 8080],
+    "records": sorted([r["Name"], r["Type"], r["ResourceRecords"][0]["Value"]] for r in
+        r53.list_resource_record_sets(HostedZoneId=given["zone"])["ResourceRecordSets"]
+        if r["Type"] in ("TXT", "MX") or r["Name"].startswith("mail.")),
+    "certificates": sorted(c["DomainName"] for c in acm.list_certificates(Includes={"keyTypes": ["EC_prime256v1"]})["CertificateSummaryList"]),
+}
+hanging = {}
+for balancer in elb.describe_load_balancers()["LoadBalancers"]:
+    arn = balancer["LoadBalancerArn"]
+    listeners = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+    main = next(l for l in listeners if l["Port"] == 443)["ListenerArn"]
+    groups = [g["TargetGroupArn"] for g in elb.describe_target_groups()["TargetGroups"]]
+    hanging = {
+        "listeners": sorted(l["Port"] for l in listeners),
+        "rules": sorted(r["Priority"] for r in elb.describe_rules(ListenerArn=main)["Rules"] if not r["IsDefault"]),
+        "certificates": sorted(c["CertificateArn"] for c in elb.describe_listener_certificates(ListenerArn=main)["Certificates"] if not c["IsDefault"]),
+        "targets": sorted(t["Target"]["Port"] for g in groups for t in elb.describe_target_health(TargetGroupArn=g)["TargetHealthDescriptions"]),
+        "tags": [tagged(d["Tags"]) for d in elb.describe_tags(ResourceArns=[arn, main, *groups])["TagDescriptions"]],
+        "groups": sorted(g["GroupName"] for g in ec2.describe_security_groups()["SecurityGroups"] if tagged(g.get("Tags", []))),
+        "ingress": [tagged(r["Tags"]) for r in ec2.describe_security_group_rules(
+            Filters=[{"Name": "group-id", "Values": [given["web"]]}])["SecurityGroupRules"] if r.get("ReferencedGroupInfo")],
+    }
+show({"apart": apart, "hanging": hanging})
+"#;
+
+/// What the plan and the status tell of it.
+const TOLD: [&str; 5] = [
+    "a rule of somebody else with priority 10 (host-header admin.example.com) answers by itself",
+    "a rule of somebody else with priority 40000 (path-pattern /their-path) answers by itself, and may take requests for \
+     www.example.com",
+    "which somebody else added to the listener, is left alone",
+    "a listener of somebody else on port 8080 is left alone",
+    "is registered on port 8443 beside what the configuration asks for",
+];
+
+#[tokio::test]
+async fn what_others_added_is_told_and_stays() {
+    let (scene, desk) = scene_of(&quick_dns(), NO_DRAIN).await;
+    let world = &scene.world;
+    desk.run(&["--yes"]).await.expect(0);
+    let given = json!({ "web": world.security_group, "zone": world.zone, "instance": world.instance().id });
+    ask(&scene, FOREIGN, &given).await;
+    let theirs = async || ask(&scene, THEIRS, &given).await;
+    let before = theirs().await;
+    assert_eq!(before["hanging"]["rules"], json!(["10", "40000"]), "{before}");
+
+    let plan = desk.run(&["plan", "--detailed-exitcode"]).await.expect(0);
+    let status = desk.run(&["status"]).await.expect(0);
+    for text in TOLD {
+        for shown in [&plan.stdout, &status.stdout] {
+            assert!(shown.contains(text), "expected `{text}` in\n{shown}");
+        }
+    }
+    assert!(plan.stdout.contains("No changes."), "{}", plan.stdout);
+
+    // A change of everything that has settings, and another certificate.
+    let site = config(world, NO_DRAIN).replace("health ", "aliases = [\"example.com\"]\nhealth ");
+    let more = "tags = { team = \"web\" }\n";
+    desk.configure(&format!("{more}{site}[load_balancer]\nidle_timeout = \"90s\"\n"));
+    desk.run(&["--yes"]).await.expect(0);
+    no_changes(&desk).await;
+    assert_eq!(theirs().await, before);
+
+    // A target group that is replaced loses what others registered, and a destroyed load balancer everything on it.
+    let http = "backend = { protocol = \"HTTP\" }\nports = { backend = 80 }\nhealth ";
+    desk.configure(&format!("{more}{}", site.replace("health ", http)));
+    desk.run(&["plan"])
+        .await
+        .expect(0)
+        .shows("on port 8443, which somebody else registered, goes away with");
+    desk.configure(&format!("{more}{site}"));
+    let plan = desk.run(&["destroy"]).await.expect(1);
+    for text in [
+        "a rule of somebody else with priority 10 goes away with",
+        "a rule of somebody else with priority 40000 goes away with",
+        "which somebody else added to the listener, goes away with",
+        "a listener of somebody else on port 8080 goes away with",
+        "on port 8443, which somebody else registered, goes away with",
+    ] {
+        assert!(plan.stdout.contains(text), "expected `{text}` in\n{}", plan.stdout);
+    }
+    desk.run(&["rollback", "--yes"]).await;
+    desk.pass_drain();
+    desk.run(&["destroy", "--yes", "--delete-records"]).await.expect(0);
+    let after = theirs().await;
+    assert_eq!(after["apart"], before["apart"]);
+    assert_eq!(after["hanging"], json!({}), "nothing of the stack is left");
+}

@@ -329,9 +329,12 @@ async fn what_others_added_is_told_and_stays() {
     ] {
         assert!(plan.stdout.contains(text), "expected `{text}` in\n{}", plan.stdout);
     }
-    desk.run(&["rollback", "--yes"]).await;
+    let impatient = site.replace("drain_margin", "wait = \"0s\"\ndrain_margin");
+    desk.configure(&format!("{more}{impatient}"));
+    let destroy = ["destroy", "--yes", "--delete-records"];
+    desk.run(&destroy).await.expect(0).shows("not before");
     desk.pass_drain();
-    desk.run(&["destroy", "--yes", "--delete-records"]).await.expect(0);
+    desk.run(&destroy).await.expect(0).shows("The stack is gone.");
     let after = theirs().await;
     assert_eq!(after["apart"], before["apart"]);
     assert_eq!(after["hanging"], json!({}), "nothing of the stack is left");

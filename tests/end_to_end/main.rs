@@ -8,9 +8,11 @@
 mod bad_input;
 mod dns_account;
 mod drift;
+mod foreign;
 mod going_back;
 mod import;
 mod interrupted;
+mod options;
 mod replacing;
 mod state_commands;
 mod status;

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 use reconcile_core::{
-    config::Config,
+    config::{Adoption, Config},
     import::{Takeover, adoption, takeover},
     plan::Action,
     planner,
-    resource::Address,
+    resource::{Address, Kind},
 };
 use reconcile_engine::{StateStore, StopSignal};
 
@@ -38,7 +38,7 @@ pub(super) async fn run(
     config.adopt.insert(adoption.clone());
     let (aws, observed) = session::look_at(&config, &state, stop).await?;
     // What stands in the way of the object itself is told before what stands in the way of a plan.
-    let plan = planner::plan(&config, &observed, &state, Timestamp::now())?;
+    let plan = planner::plan(&wherever_names_lead(&config), &observed, &state, Timestamp::now())?;
     let takeover = takeover(&config, &observed, &state, &adoption, &plan)?;
     output::print(&page(&config, &takeover, shell))?;
     if !args.yes {
@@ -71,6 +71,18 @@ pub(super) async fn run(
     }
     output::print(&done(&takeover.address, takeover.step.is_some()))?;
     Ok(Ended::Well)
+}
+
+/// The configuration for judging one object: where the names lead decides about later plans, and the load balancer that
+/// they lead to may be the next one to be taken over.
+fn wherever_names_lead(config: &Config) -> Config {
+    let mut config = config.clone();
+    let records = config.addresses(Kind::AliasRecord).unwrap_or_default();
+    config.adopt.extend(records.into_iter().map(|address| Adoption {
+        id: address.key().to_owned(),
+        address: Some(address),
+    }));
+    config
 }
 
 fn page(config: &Config, takeover: &Takeover, shell: &Shell) -> String {

@@ -94,7 +94,7 @@ fn leaves(path: &str, value: &Value) -> Vec<(String, Value)> {
     }
 }
 
-/// A setting as the configuration names and writes it, where AWS has a key of its own for it (`aws-facts.md` 3).
+/// A setting as the configuration names and writes it, where AWS has a key of its own for it (`aws-facts.md` 2.5, 3, 4.4).
 fn in_terms_of_the_configuration(path: &str, value: &Value) -> (String, Value) {
     let is_true = || value.as_str().and_then(|text| text.parse().ok()).map(Value::Bool);
     let seconds = || {
@@ -109,6 +109,10 @@ fn in_terms_of_the_configuration(path: &str, value: &Value) -> (String, Value) {
         "access_logs.s3.enabled" => ("access_logs.enabled", is_true()),
         "access_logs.s3.bucket" => ("access_logs.bucket", None),
         "access_logs.s3.prefix" => ("access_logs.prefix", None),
+        "routing.http.response.strict_transport_security.header_value" => ("hsts", None),
+        "deregistration_delay.timeout_seconds" => ("deregistration_delay", seconds()),
+        "stickiness.lb_cookie.duration_seconds" => ("stickiness", seconds()),
+        "slow_start.duration_seconds" => ("slow_start", seconds()),
         _ => (path, None),
     };
     (name.to_owned(), written.unwrap_or_else(|| value.clone()))
@@ -281,6 +285,17 @@ mod tests {
         + deletion_protection = true
         + drop_invalid_headers = false
         + attributes."routing.http2.enabled" = "true"
+        "#);
+        let all = json!({
+            "deregistration_delay.timeout_seconds": "300",
+            "routing.http.response.strict_transport_security.header_value": "max-age=86400",
+            "slow_start.duration_seconds": "0", "stickiness.lb_cookie.duration_seconds": "3600",
+        });
+        insta::assert_snapshot!(shown(&change("attributes", Value::Null, all)), @r#"
+        + deregistration_delay = "5m"
+        + hsts = "max-age=86400"
+        + slow_start = "0s"
+        + stickiness = "1h"
         "#);
     }
 

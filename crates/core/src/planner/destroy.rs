@@ -8,7 +8,7 @@ use super::{
     Refusal, Refused,
     clean_up::{self, DESTROYED, Removal},
     findings::users_beside,
-    matching, names,
+    foreign, matching, names,
     sequence::{Sequence, Wait},
     waits::drain_margin,
     way_back::{self, WayBack},
@@ -17,7 +17,7 @@ use crate::{
     config::{Config, defaults},
     naming,
     observed::{Observed, Status},
-    plan::{Condition, FORMAT_VERSION, Finding, Plan, Purpose, Severity, Stage},
+    plan::{Action, Condition, FORMAT_VERSION, Finding, Plan, Purpose, Severity, Stage},
     resource::{Address, Kind, Output, Ref, Spec, ValidationRecord},
     state::{Entry, Origin, State},
     value::{DomainName, SecurityGroupId},
@@ -76,6 +76,7 @@ pub fn destroy(
         removals.push(Removal::delete(&retired.address, id, &retired.spec, DESTROYED));
     }
     keep_what_others_use(observed, state, &mut removals, &mut findings);
+    findings.extend(goes_along(observed, state, &removals));
     clean_up::push(removals, &mut sequence);
     findings.sort();
     findings.dedup();
@@ -256,7 +257,7 @@ fn keep_what_others_use(observed: &Observed, state: &State, removals: &mut Vec<R
         .chain(state.retired.iter().map(|retired| retired.id.as_str()))
         .collect();
     removals.retain(|removal| {
-        let crate::plan::Action::Delete { id: Ref::Known(id), .. } = &removal.action else {
+        let Action::Delete { id: Ref::Known(id), .. } = &removal.action else {
             return true;
         };
         let users = users_beside(observed, &ours, id);
@@ -271,4 +272,33 @@ fn keep_what_others_use(observed: &Observed, state: &State, removals: &mut Vec<R
         });
         false
     });
+}
+
+/// What others hung on objects that are deleted, and AWS deletes with these.
+fn goes_along<'a>(
+    observed: &'a Observed,
+    state: &State,
+    removals: &[Removal],
+) -> impl Iterator<Item = Finding> + use<'a> {
+    let ours: BTreeSet<&str> = state
+        .resources
+        .values()
+        .map(|entry| entry.id.as_str())
+        .chain(state.retired.iter().map(|retired| retired.id.as_str()))
+        .collect();
+    let deleted: BTreeSet<&str> = removals
+        .iter()
+        .filter_map(|removal| match &removal.action {
+            Action::Delete { id, .. } => id.known().ok(),
+            _ => None,
+        })
+        .collect();
+    foreign::hung_on(observed, &ours, &deleted)
+        .into_iter()
+        .map(|(actual, parent)| Finding {
+            severity: Severity::Warning,
+            subject: actual.id.clone(),
+            message: format!("{} goes away with `{parent}`", foreign::in_words(&actual.spec)),
+            remedy: "move it to something that stays first, if it is still wanted".to_owned(),
+        })
 }

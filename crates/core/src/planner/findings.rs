@@ -45,6 +45,7 @@ pub(super) fn findings(
     health(config, decided, &mut findings);
     foreign::targets(observed, decided, &mut findings);
     foreign::listener_rules(config, observed, decided, &mut findings);
+    foreign::parts(observed, state, decided, &mut findings);
     choices(config, observed, state, decided, &mut findings);
     released(observed, state, decided, &mut findings);
     foreign::orphans(config, observed, state, decided, &mut findings);

@@ -3,17 +3,94 @@
 use std::collections::BTreeSet;
 
 use super::{
-    decide::{Decided, names_certificate},
+    decide::{Decided, Decision, Item, names_certificate},
     findings::Findings,
 };
 use crate::{
     config::{Config, Site},
     naming,
-    observed::{Observed, Status},
+    observed::{Actual, Observed, Status},
     resource::{DefaultAction, Kind, ListenerRule, Spec},
     state::State,
     value::DomainName,
 };
+
+/// What others hung on objects of the stack: listeners, rules, certificates and targets, each with the id of what it hangs
+/// on. AWS deletes it together with that (`aws-facts.md` 2.4, 3, 4.1, 4.3).
+pub(super) fn hung_on<'a>(
+    observed: &'a Observed,
+    ours: &BTreeSet<&str>,
+    parents: &BTreeSet<&str>,
+) -> Vec<(&'a Actual, &'a str)> {
+    let parent = |actual: &'a Actual| match (&actual.spec, &actual.status) {
+        (Spec::Target(_), Status::Target { state, .. }) if state == "draining" => None,
+        (Spec::Target(target), _) => target.target_group.known().ok(),
+        (Spec::Listener(listener), _) => listener.load_balancer.known().ok(),
+        (Spec::ListenerRule(rule), _) => rule.listener.known().ok(),
+        (Spec::ListenerCertificate(certificate), _) => certificate.listener.known().ok(),
+        _ => None,
+    };
+    observed
+        .found
+        .iter()
+        .filter(|actual| !ours.contains(actual.id.as_str()))
+        .filter_map(|actual| Some((actual, parent(actual)?)))
+        .filter(|(_, parent)| parents.contains(parent))
+        .collect()
+}
+
+/// Such a thing in words.
+pub(super) fn in_words(spec: &Spec) -> String {
+    match spec {
+        Spec::Listener(listener) => format!("a listener of somebody else on port {}", listener.port),
+        Spec::ListenerRule(rule) => format!("a rule of somebody else with priority {}", rule.priority),
+        Spec::ListenerCertificate(it) => match it.certificate.known() {
+            Ok(arn) => format!("the certificate `{arn}`, which somebody else added to the listener,"),
+            Err(_) => "a certificate that somebody else added to the listener".to_owned(),
+        },
+        Spec::Target(target) => format!(
+            "`{}` on port {}, which somebody else registered,",
+            target.instance, target.port
+        ),
+        other => format!("a {} of somebody else", other.kind()),
+    }
+}
+
+/// Whether what stands at an address is there after the plan.
+fn stays(item: &Item) -> bool {
+    !matches!(item.decision, Decision::Replace | Decision::Delete)
+}
+
+/// Listeners and certificates of others, which are left alone, and what goes away with an object that is replaced or
+/// deleted.
+pub(super) fn parts(observed: &Observed, state: &State, decided: &Decided, findings: &mut Findings) {
+    let ids = |wanted: &dyn Fn(&Item) -> bool| -> BTreeSet<&str> {
+        decided
+            .iter()
+            .filter(|(_, item)| wanted(item))
+            .filter_map(|(_, item)| Some(item.actual.as_ref()?.id.as_str()))
+            .collect()
+    };
+    let mut ours = ids(&|_| true);
+    ours.extend(state.resources.values().map(|entry| entry.id.as_str()));
+    ours.extend(state.retired.iter().map(|retired| retired.id.as_str()));
+    for (actual, _) in hung_on(observed, &ours, &ids(&stays)) {
+        if matches!(actual.spec, Spec::Listener(_) | Spec::ListenerCertificate(_)) {
+            findings.note(
+                &actual.id,
+                &format!("{} is left alone", in_words(&actual.spec)),
+                "take it away if it is not wanted",
+            );
+        }
+    }
+    for (actual, parent) in hung_on(observed, &ours, &ids(&|item| !stays(item))) {
+        findings.warn(
+            &actual.id,
+            &format!("{} goes away with `{parent}`", in_words(&actual.spec)),
+            "make it again on the successor if it is wanted",
+        );
+    }
+}
 
 /// Targets in the stack's groups that it did not register: they get requests too.
 pub(super) fn targets(observed: &Observed, decided: &Decided, findings: &mut Findings) {
@@ -23,7 +100,9 @@ pub(super) fn targets(observed: &Observed, decided: &Decided, findings: &mut Fin
             && state != "draining"
             && items().all(|used| used.id != actual.id)
             && let Ok(group) = target.target_group.known()
-            && items().any(|used| used.id == group)
+            && decided
+                .iter()
+                .any(|(_, item)| stays(item) && item.actual.as_ref().is_some_and(|used| used.id == group))
         {
             findings.warn(
                 group,
@@ -42,7 +121,7 @@ pub(super) fn targets(observed: &Observed, decided: &Decided, findings: &mut Fin
 pub(super) fn listener_rules(config: &Config, observed: &Observed, decided: &Decided, findings: &mut Findings) {
     let listeners: BTreeSet<&str> = decided
         .iter()
-        .filter(|(address, _)| address.kind() == Kind::Listener)
+        .filter(|(address, item)| address.kind() == Kind::Listener && stays(item))
         .filter_map(|(_, item)| Some(item.actual.as_ref()?.id.as_str()))
         .collect();
     for actual in &observed.found {

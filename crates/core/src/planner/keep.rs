@@ -28,7 +28,7 @@ impl<'a> Standing<'a> {
             _ => false,
         };
         Self {
-            load_balancer: matching::by_identity(config, observed, state, &address)
+            load_balancer: matching::standing(config, observed, state, &address)
                 .into_iter()
                 .chain(retired(observed, state, &address))
                 .find(stays)

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::names;
+use super::{addresses::load_balancer_address, names};
 use crate::{
     config::Config,
     diff, naming,
@@ -113,6 +113,47 @@ pub(super) fn by_identity<'a>(
         .filter(|actual| !retired.contains(actual.id.as_str()) && naming::is_owned(&actual.tags, &config.name, address))
         // Of several, the one furthest on; by id among equals, so that every run chooses alike.
         .min_by_key(|actual| (readiness(&actual.status), actual.id.clone()))
+}
+
+/// Like [`by_identity`], or else the object that is to become the resource: one that the configuration takes over, or a
+/// listener on its port of the load balancer.
+pub(super) fn standing<'a>(
+    config: &Config,
+    observed: &'a Observed,
+    state: &State,
+    address: &Address,
+) -> Option<&'a Actual> {
+    by_identity(config, observed, state, address)
+        .or_else(|| adopted(config, observed, address))
+        .or_else(|| {
+            let load_balancer = load_balancer_address();
+            if address.kind() != Kind::Listener {
+                return None;
+            }
+            let balancer = standing(config, observed, state, &load_balancer)?;
+            observed.found.iter().find(|actual| {
+                matches!(&actual.spec, Spec::Listener(listener)
+                    if listener.load_balancer.known().ok() == Some(balancer.id.as_str())
+                        && listener.port.to_string() == address.key())
+            })
+        })
+}
+
+/// The object that the configuration takes over at an address, if its kind or the entry tells that it goes there.
+fn adopted<'a>(config: &Config, observed: &'a Observed, address: &Address) -> Option<&'a Actual> {
+    let is_only = || {
+        config
+            .addresses(address.kind())
+            .is_some_and(|all| all == [address.clone()])
+    };
+    config
+        .adopt
+        .iter()
+        .filter(|adoption| match &adoption.address {
+            Some(wanted) => wanted == address,
+            None => is_only(),
+        })
+        .find_map(|adoption| observed.object(address.kind(), &adoption.id))
 }
 
 fn readiness(status: &Status) -> u8 {

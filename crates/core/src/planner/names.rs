@@ -9,7 +9,7 @@ use super::{Refusal, addresses::load_balancer_address, matching};
 use crate::{
     config::{Config, Site, SiteName},
     observed::{Observed, RecordSet, StoredAlias},
-    resource::{Address, AliasRecord, Kind, Output, RecordData, RecordType},
+    resource::{Address, AliasRecord, AliasTarget, Kind, Output, RecordData, RecordType},
     state::State,
     value::{DomainName, ZoneId},
 };
@@ -191,12 +191,28 @@ pub(super) fn foreign(
                 instances.join(", ")
             }
         ),
-        format!(
-            "check that `domain` and `instance` belong together; then point the record at the instance, or delete it, and \
-             run again. To have it moved as it is, set `adopt = [\"{name}\"]` or run `reconcile import alias_record {name}`",
-            name = standing.name
-        ),
+        if data.alias.as_ref().is_some_and(is_load_balancer) {
+            format!(
+                "to keep that load balancer, have the stack take it over: set `adopt` to its ARN, and to those of its target \
+                 group and certificate and the id of its security group. To move visitors away from it, set \
+                 `adopt = [\"{name}\"]` or run `reconcile import alias_record {name}`",
+                name = standing.name
+            )
+        } else {
+            format!(
+                "check that `domain` and `instance` belong together; then point the record at the instance, or delete it, \
+                 and run again. To have it moved as it is, set `adopt = [\"{name}\"]` or run \
+                 `reconcile import alias_record {name}`",
+                name = standing.name
+            )
+        },
     ))
+}
+
+/// Whether an alias leads to a load balancer, whose names are `NAME-NUMBER.REGION.elb.amazonaws.com` (`aws-facts.md` 3).
+fn is_load_balancer(alias: &AliasTarget) -> bool {
+    let name = alias.name.known().unwrap_or_default();
+    name.contains(".elb.amazonaws.com")
 }
 
 /// Why a name may not leave the configuration yet: its record leads visitors to the load balancer still, which would not
@@ -221,7 +237,7 @@ pub(super) fn still_used(config: &Config, observed: &Observed, state: &State, ad
 
 /// Whether a DNS name is that of a load balancer of the stack, one that is on its way out included.
 pub(super) fn is_stacks_load_balancer(config: &Config, observed: &Observed, state: &State, dns_name: &str) -> bool {
-    let current = matching::by_identity(config, observed, state, &load_balancer_address());
+    let current = matching::standing(config, observed, state, &load_balancer_address());
     let retired = state
         .retired
         .iter()

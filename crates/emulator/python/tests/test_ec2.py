@@ -268,3 +268,15 @@ def test_dry_run_changes_nothing(site: Site, group: str) -> None:
         lambda: authorize(site, group, tcp(80, IpRanges=blocks("192.0.2.0/24")), DryRun=True),
     )
     assert rules(site, group) == []
+
+
+def test_the_state_of_an_ipv6_block_is_a_word(site: Site) -> None:
+    vpc = site.ec2.create_vpc(CidrBlock="10.30.0.0/16", AmazonProvidedIpv6CidrBlock=True)["Vpc"]["VpcId"]
+    [told] = site.ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"]
+    block = told["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"].replace("/56", "/64")
+    made = site.ec2.create_subnet(VpcId=vpc, CidrBlock="10.30.0.0/24", Ipv6CidrBlock=block)["Subnet"]
+    [seen] = site.ec2.describe_subnets(SubnetIds=[made["SubnetId"]])["Subnets"]
+    for subnet in (made, seen):
+        [association] = subnet["Ipv6CidrBlockAssociationSet"]
+        assert association["Ipv6CidrBlock"] == block
+        assert association["Ipv6CidrBlockState"]["State"] == "associated"

@@ -190,7 +190,7 @@ fn default_site<'a>(
     port: u16,
     sites: &[(&'a SiteName, &'a Site)],
 ) -> Option<(&'a SiteName, &'a Site)> {
-    let standing = match matching::by_identity(config, observed, state, &listener_address(port)).map(|it| &it.spec) {
+    let standing = match matching::standing(config, observed, state, &listener_address(port)).map(|it| &it.spec) {
         Some(Spec::Listener(listener)) => listener.certificate.as_ref().and_then(|arn| arn.known().ok()),
         _ => None,
     };
@@ -198,7 +198,7 @@ fn default_site<'a>(
         CertificateSource::Existing(arn) => standing == Some(arn.as_str()),
         CertificateSource::Requested { .. } => {
             let address = certificate_address(name);
-            let current = matching::by_identity(config, observed, state, &address).map(|actual| actual.id.as_str());
+            let current = matching::standing(config, observed, state, &address).map(|actual| actual.id.as_str());
             let retired = |arn: &str| {
                 state
                     .retired
@@ -267,7 +267,7 @@ fn rules(
             kept_ids.insert(id);
         }
     }
-    let listener = matching::by_identity(config, observed, state, &listener_address(port)).map(|it| it.id.as_str());
+    let listener = matching::standing(config, observed, state, &listener_address(port)).map(|it| it.id.as_str());
     let mut used: BTreeSet<u16> = kept.values().copied().collect();
     used.extend(
         priorities_on(observed, listener).filter_map(|(id, priority)| (!kept_ids.contains(id)).then_some(priority)),

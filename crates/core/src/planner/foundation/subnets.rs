@@ -113,7 +113,12 @@ pub(super) fn choose(
         .collect();
     if !missing.is_empty() || by_zone.len() < MIN_ZONES {
         let zones: Vec<&str> = by_zone.keys().copied().collect();
-        let sort = if public_needed { "public subnets" } else { "subnets" };
+        let sort = match (public_needed, needs_ipv6) {
+            (true, true) => "public subnets with an IPv6 range",
+            (true, false) => "public subnets",
+            (false, true) => "subnets with an IPv6 range",
+            (false, false) => "subnets",
+        };
         let reason = if missing.is_empty() {
             format!(
                 "a load balancer needs {sort} in two availability zones, the VPC `{vpc}` has usable ones in: {}",
@@ -125,7 +130,7 @@ pub(super) fn choose(
             )
         } else {
             format!(
-                "the VPC `{vpc}` has no usable public subnet in {}, where the instance is",
+                "the VPC `{vpc}` has no usable {sort} in {}, where the instance is",
                 missing.join(", ")
             )
         };
@@ -174,7 +179,7 @@ fn is_small(subnet: &Subnet) -> bool {
 
 /// The subnets of the load balancer as it stands.
 fn present(config: &Config, observed: &Observed, state: &State) -> BTreeSet<SubnetId> {
-    match matching::by_identity(config, observed, state, &load_balancer_address()).map(|actual| &actual.spec) {
+    match matching::standing(config, observed, state, &load_balancer_address()).map(|actual| &actual.spec) {
         Some(Spec::LoadBalancer(load_balancer)) => load_balancer.subnets.clone(),
         _ => BTreeSet::new(),
     }

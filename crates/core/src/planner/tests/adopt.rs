@@ -62,6 +62,57 @@ fn an_adopted_object_keeps_its_name_and_gets_the_rest() {
 }
 
 #[test]
+fn a_load_balancer_is_adopted_whole() {
+    let (mut config, mut observed, mut state) = settled(CONFIG);
+    let kinds = [
+        Kind::Certificate,
+        Kind::SecurityGroup,
+        Kind::TargetGroup,
+        Kind::LoadBalancer,
+    ];
+    for actual in &mut observed.found {
+        actual.tags.clear();
+        if let Some(tags) = actual.spec.tags_mut() {
+            tags.clear();
+        }
+        match &mut actual.spec {
+            Spec::SecurityGroup(group) => "by-hand".clone_into(&mut group.name),
+            Spec::TargetGroup(group) => "by-hand".clone_into(&mut group.name),
+            Spec::LoadBalancer(balancer) => "by-hand".clone_into(&mut balancer.name),
+            _ => {}
+        }
+        if kinds.contains(&actual.spec.kind()) {
+            config.adopt.insert(Adoption {
+                address: None,
+                id: actual.id.clone(),
+            });
+        }
+    }
+    // Subnets that would be chosen first if there were no load balancer.
+    observed
+        .subnets
+        .insert(0, world::subnet("subnet-0", "ap-northeast-1c", true));
+    observed
+        .subnets
+        .insert(0, world::subnet("subnet-1", "ap-northeast-1b", true));
+    state.resources.clear();
+    let plan = planned(&config, &observed, &state);
+    let changed = mutating(&plan);
+    assert!(
+        changed.iter().all(|step| step.starts_with("prepare update")),
+        "{changed:#?}"
+    );
+    let changes: Vec<&String> = plan
+        .steps
+        .iter()
+        .flat_map(|step| &step.changes)
+        .map(|change| &change.path)
+        .collect();
+    assert!(changes.iter().all(|path| path.starts_with("tags")), "{changes:?}");
+    assert_converges(&config, &mut observed, &mut state);
+}
+
+#[test]
 fn a_name_that_is_taken_tells_what_adopting_would_change() {
     let (_, _, _, _) = foreign(Kind::TargetGroup, "x");
     let (config, mut observed, mut state) = settled(CONFIG);
@@ -121,11 +172,36 @@ fn a_record_that_leads_elsewhere_is_moved_when_it_is_adopted() {
     let mut observed = world::seed();
     observed.record_sets = vec![world::record("www.example.com", "A", 300, &["198.51.100.7"])];
     let state = world::state(&config);
-    assert!(plan(&config, &observed, &state, now()).is_err());
+    let refused = plan(&config, &observed, &state, now()).unwrap_err().refusals.remove(0);
+    assert!(
+        refused.remedy.contains("point the record at the instance"),
+        "{refused:?}"
+    );
     config.adopt.insert(Adoption {
         address: None,
         id: "www.example.com".to_owned(),
     });
     let made = planned(&config, &observed, &state);
     assert!(mutating(&made).contains(&"cutover update alias_record.www.example.com".to_owned()));
+}
+
+#[test]
+fn a_record_that_leads_to_another_load_balancer_tells_how_to_keep_that() {
+    let config = world::config(CONFIG);
+    let mut observed = world::seed();
+    let mut record = world::record("www.example.com", "A", 300, &[]);
+    record.ttl = None;
+    record.alias = Some(crate::observed::StoredAlias {
+        name: "dualstack.old-1.ap-northeast-1.elb.amazonaws.com.".to_owned(),
+        zone: "Z14GRHDCWA56QT".to_owned(),
+        evaluate_target_health: false,
+    });
+    observed.record_sets = vec![record];
+    let state = world::state(&config);
+    let refused = plan(&config, &observed, &state, now()).unwrap_err().refusals.remove(0);
+    assert!(refused.reason.contains("alias to old-1."), "{refused:?}");
+    assert!(
+        refused.remedy.contains("take it over: set `adopt` to its ARN"),
+        "{refused:?}"
+    );
 }

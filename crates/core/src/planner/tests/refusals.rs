@@ -33,7 +33,7 @@ fn what_could_take_a_site_down_is_refused_with_the_reason() {
     assert_refused("usable ones in: ap-northeast-1a", |observed| {
         observed.subnets.retain(|subnet| subnet.id.as_str() != "subnet-c");
     });
-    assert_refused("no usable public subnet in ap-northeast-1a", |observed| {
+    assert_refused("no usable public subnets in ap-northeast-1a", |observed| {
         observed.subnets[0].public = false;
         observed.subnets.push(subnet("subnet-e", "ap-northeast-1e", true));
     });

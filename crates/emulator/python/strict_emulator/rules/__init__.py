@@ -7,6 +7,7 @@ from . import (  # noqa: F401
     acm,
     ec2_groups,
     ec2_instances,
+    ec2_subnets,
     elbv2_attributes,
     elbv2_certificates,
     elbv2_interfaces,

@@ -1,0 +1,498 @@
+//! What can be asked for beyond the main job, each as one apply, an empty next plan, and a repair of what drifted.
+
+use std::time::Duration;
+
+use reconcile_emulator::{Report, Scene, Seed, Visitor};
+use serde_json::{Value, json};
+
+use crate::support::{Desk, NO_DRAIN, config, inventory, mutating_actions, records, scene_of};
+
+/// What the snippets of this file can use.
+const PRELUDE: &str = r#"
+import time
+elb, ec2, acm, r53, waf = client("elbv2"), client("ec2"), client("acm"), client("route53"), client("wafv2")
+def web_acl(name):
+    visibility = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": name}
+    return waf.create_web_acl(Name=name, Scope="REGIONAL", DefaultAction={"Allow": {}}, VisibilityConfig=visibility)["Summary"]["ARN"]
+def balancers(): return {b["LoadBalancerName"]: b["LoadBalancerArn"] for b in elb.describe_load_balancers()["LoadBalancers"]}
+def protection(arn): return (waf.get_web_acl_for_resource(ResourceArn=arn).get("WebACL") or {}).get("Name")
+def attributes(answer): return {a["Key"]: a["Value"] for a in answer["Attributes"]}
+def pairs(given): return [{"Key": key, "Value": value} for key, value in given.items()]
+"#;
+
+/// What one option asks for, by AWS's keys, and how somebody changes it by hand.
+struct Setting {
+    /// Lines of the configuration; those that belong to the site come first.
+    site: &'static str,
+    load_balancer: &'static str,
+    /// Whose attributes: `load_balancer`, `listener` or `target_group`.
+    of: &'static str,
+    attributes: &'static [(&'static str, &'static str)],
+    by_hand: &'static [(&'static str, &'static str)],
+    /// The lines of the plan that finds it.
+    shown: &'static [&'static str],
+}
+
+const SETTINGS: &[Setting] = &[
+    Setting {
+        site: "",
+        load_balancer: "access_logs = { bucket = \"my-logs\", prefix = \"www\" }",
+        of: "load_balancer",
+        attributes: &[
+            ("access_logs.s3.enabled", "true"),
+            ("access_logs.s3.bucket", "my-logs"),
+            ("access_logs.s3.prefix", "www"),
+        ],
+        by_hand: &[("access_logs.s3.enabled", "false")],
+        shown: &["- access_logs.enabled = false", "+ access_logs.enabled = true"],
+    },
+    Setting {
+        site: "",
+        load_balancer: "deletion_protection = true",
+        of: "load_balancer",
+        attributes: &[("deletion_protection.enabled", "true")],
+        by_hand: &[("deletion_protection.enabled", "false")],
+        shown: &["+ deletion_protection = true"],
+    },
+    Setting {
+        site: "",
+        load_balancer: "idle_timeout = \"90s\"",
+        of: "load_balancer",
+        attributes: &[("idle_timeout.timeout_seconds", "90")],
+        by_hand: &[("idle_timeout.timeout_seconds", "60")],
+        shown: &["- idle_timeout = \"1m\"", "+ idle_timeout = \"1m30s\""],
+    },
+    Setting {
+        site: "",
+        load_balancer: "attributes.\"routing.http.preserve_host_header.enabled\" = \"true\"",
+        of: "load_balancer",
+        attributes: &[("routing.http.preserve_host_header.enabled", "true")],
+        by_hand: &[("routing.http.preserve_host_header.enabled", "false")],
+        shown: &["+ attributes.\"routing.http.preserve_host_header.enabled\" = \"true\""],
+    },
+    Setting {
+        site: "",
+        load_balancer: "listener_attributes.\"routing.http.response.server.enabled\" = \"false\"",
+        of: "listener",
+        attributes: &[("routing.http.response.server.enabled", "false")],
+        by_hand: &[("routing.http.response.server.enabled", "true")],
+        shown: &["+ attributes.\"routing.http.response.server.enabled\" = \"false\""],
+    },
+    Setting {
+        site: "stickiness = \"1h\"",
+        load_balancer: "",
+        of: "target_group",
+        attributes: &[
+            ("stickiness.enabled", "true"),
+            ("stickiness.type", "lb_cookie"),
+            ("stickiness.lb_cookie.duration_seconds", "3600"),
+        ],
+        by_hand: &[("stickiness.lb_cookie.duration_seconds", "60")],
+        shown: &["- stickiness = \"1m\"", "+ stickiness = \"1h\""],
+    },
+    Setting {
+        site: "deregistration_delay = \"30s\"",
+        load_balancer: "",
+        of: "target_group",
+        attributes: &[("deregistration_delay.timeout_seconds", "30")],
+        by_hand: &[("deregistration_delay.timeout_seconds", "300")],
+        shown: &["- deregistration_delay = \"5m\"", "+ deregistration_delay = \"30s\""],
+    },
+    Setting {
+        site: "slow_start = \"45s\"",
+        load_balancer: "",
+        of: "target_group",
+        attributes: &[("slow_start.duration_seconds", "45")],
+        by_hand: &[("slow_start.duration_seconds", "0")],
+        shown: &["- slow_start = \"0s\"", "+ slow_start = \"45s\""],
+    },
+];
+
+/// Changes attributes of one thing if asked to, and tells them all.
+const ATTRIBUTES: &str = r#"
+arn = list(balancers().values())[0]
+listener = next(l["ListenerArn"] for l in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"] if l["Port"] == 443)
+group = elb.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
+change, look, key, id = {
+    "load_balancer": (elb.modify_load_balancer_attributes, elb.describe_load_balancer_attributes, "LoadBalancerArn", arn),
+    "listener": (elb.modify_listener_attributes, elb.describe_listener_attributes, "ListenerArn", listener),
+    "target_group": (elb.modify_target_group_attributes, elb.describe_target_group_attributes, "TargetGroupArn", group),
+}[given["of"]]
+if given["change"]: change(**{key: id, "Attributes": pairs(given["change"])})
+show(attributes(look(**{key: id})))
+"#;
+
+fn object(pairs: &[(&str, &str)]) -> Value {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), json!(value)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+async fn ask(scene: &Scene, script: &str, given: &Value) -> Value {
+    let script = format!("{PRELUDE}{script}");
+    scene.emulator.boto3_with(&script, given).await.unwrap()
+}
+
+async fn no_changes(desk: &Desk) {
+    desk.run(&["plan", "--detailed-exitcode"])
+        .await
+        .expect(0)
+        .shows("No changes.");
+}
+
+const ONE_CHANGE: &str = "Plan: 0 to add, 1 to change, 0 to destroy.";
+const ONE_MORE: &str = "Plan: 1 to add, 0 to change, 0 to destroy.";
+
+/// A world in which resolvers forget everything within a second.
+fn quick_dns() -> Seed {
+    Seed {
+        ttl: 1,
+        load_balancer_ttl: 1,
+        ..Seed::default()
+    }
+}
+
+/// Until the visitor has come this many times more by the way that `count` counts.
+async fn comes(visitor: &Visitor, count: impl Fn(&Report) -> u64) {
+    let before = count(&visitor.report());
+    visitor
+        .wait_until(Duration::from_secs(30), |report| {
+            report.failed > 0 || count(report) >= before + 20
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{error}: {}", visitor.report()));
+    assert_eq!(visitor.report().failed, 0, "{}", visitor.report());
+}
+
+#[tokio::test]
+async fn every_attribute_of_the_load_balancer_is_one_change_and_is_kept() {
+    keeps_attributes("load_balancer").await;
+}
+
+#[tokio::test]
+async fn every_attribute_of_the_listener_is_one_change_and_is_kept() {
+    keeps_attributes("listener").await;
+}
+
+#[tokio::test]
+async fn every_attribute_of_the_target_group_is_one_change_and_is_kept() {
+    keeps_attributes("target_group").await;
+}
+
+async fn keeps_attributes(of: &str) {
+    let (scene, desk) = scene_of(&quick_dns(), NO_DRAIN).await;
+    desk.run(&["--yes"]).await.expect(0);
+    desk.age_state();
+    let (mut site, mut load_balancer) = (String::new(), "[load_balancer]\n".to_owned());
+    for setting in SETTINGS.iter().filter(|setting| setting.of == of) {
+        let add = |lines: &mut String, more: &str| {
+            if !more.is_empty() {
+                lines.push_str(more);
+                lines.push('\n');
+            }
+        };
+        add(&mut site, setting.site);
+        add(&mut load_balancer, setting.load_balancer);
+        desk.configure(&config(&scene.world, &format!("{site}{NO_DRAIN}{load_balancer}")));
+        let name = format!("{}{}", setting.site, setting.load_balancer);
+        let plan = desk.run(&["plan", "--detailed-exitcode"]).await.expect(2);
+        assert!(plan.stdout.contains(ONE_CHANGE), "{name}\n{}", plan.stdout);
+        desk.run(&["--yes"]).await.expect(0);
+        no_changes(&desk).await;
+        let holds = async || {
+            let seen = ask(&scene, ATTRIBUTES, &json!({ "of": setting.of, "change": null })).await;
+            for (key, value) in setting.attributes {
+                assert_eq!(seen[key], *value, "{name}: {key}");
+            }
+        };
+        holds().await;
+        let change = json!({ "of": setting.of, "change": object(setting.by_hand) });
+        ask(&scene, ATTRIBUTES, &change).await;
+        let plan = desk.run(&["plan", "--detailed-exitcode"]).await.expect(2);
+        assert!(plan.stdout.contains(ONE_CHANGE), "{name}\n{}", plan.stdout);
+        for line in setting.shown {
+            assert!(plan.stdout.contains(line), "{name}: expected `{line}`\n{}", plan.stdout);
+        }
+        desk.run(&["--yes"]).await.expect(0);
+        holds().await;
+    }
+    no_changes(&desk).await;
+}
+
+/// Asks the load balancer as a visitor of the site would, and tells status and headers.
+const VISIT: &str = r#"
+import socket, ssl, http.client
+context = ssl.create_default_context(cafile=given["ca_file"])
+raw = socket.create_connection((given["address"], given["port"]), timeout=10)
+connection = http.client.HTTPSConnection(given["name"], context=context)
+connection.sock = context.wrap_socket(raw, server_hostname=given["name"])
+connection.request("GET", "/")
+answer = connection.getresponse()
+show({"status": answer.status, "headers": {key.lower(): value for key, value in answer.getheaders()}})
+"#;
+
+/// What a visitor gets who comes by the address that the site's name has.
+async fn visit_once(scene: &Scene, visitor: &Visitor) -> Value {
+    let report = visitor.report();
+    let address = report.addresses.keys().next_back().unwrap();
+    let given = json!({
+        "ca_file": scene.data_plane.ca_file(), "address": address.to_string(), "port": scene.data_plane.real_port(443),
+        "name": scene.world.domain,
+    });
+    ask(scene, VISIT, &given).await
+}
+
+#[tokio::test]
+async fn the_header_that_cannot_be_taken_back_waits_for_the_run_after_the_move() {
+    let (scene, desk) = scene_of(
+        &quick_dns(),
+        &format!("{NO_DRAIN}[load_balancer]\nhsts = \"max-age=86400\"\n"),
+    )
+    .await;
+    let visitor = scene.visit(&scene.world.domain).unwrap();
+    desk.run(&["plan"])
+        .await
+        .expect(0)
+        .shows("it waits until visitors have moved")
+        .shows("the next plan sets it");
+    desk.run(&["--yes"]).await.expect(0);
+    comes(&visitor, |report| report.through_load_balancer).await;
+    let answer = visit_once(&scene, &visitor).await;
+    assert_eq!(answer["headers"]["strict-transport-security"], Value::Null, "{answer}");
+    desk.run(&["plan", "--detailed-exitcode"])
+        .await
+        .expect(2)
+        .shows(ONE_CHANGE)
+        .shows("+ hsts = \"max-age=86400\"");
+    desk.run(&["--yes"]).await.expect(0);
+    scene.data_plane.settled().await.unwrap();
+    let answer = visit_once(&scene, &visitor).await;
+    assert_eq!(
+        answer["headers"]["strict-transport-security"], "max-age=86400",
+        "{answer}"
+    );
+    no_changes(&desk).await;
+    let off =
+        json!({ "of": "listener", "change": { "routing.http.response.strict_transport_security.header_value": "" } });
+    ask(&scene, ATTRIBUTES, &off).await;
+    desk.run(&["plan", "--detailed-exitcode"])
+        .await
+        .expect(2)
+        .shows(ONE_CHANGE);
+    desk.run(&["--yes"]).await.expect(0);
+    no_changes(&desk).await;
+    let report = visitor.stop().await;
+    assert_eq!(report.failed, 0, "{report}");
+}
+
+/// An AAAA record at the site's name.
+const IPV6_RECORD: &str = r#"
+r53.change_resource_record_sets(HostedZoneId=given["zone"], ChangeBatch={"Changes": [{"Action": "UPSERT", "ResourceRecordSet": {
+    "Name": "www.example.com.", "Type": "AAAA", "TTL": 1, "ResourceRecords": [{"Value": given["address"]}]}}]})
+"#;
+
+fn balancer_rules(seen: &Value) -> Vec<String> {
+    let group = seen["balancers"][0]["groups"][0].as_str().unwrap();
+    let rules = seen["rules"].as_array().unwrap().iter().filter_map(Value::as_str);
+    let prefix = format!("{group} in ");
+    rules
+        .filter_map(|rule| rule.strip_prefix(&prefix))
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+#[tokio::test]
+async fn both_address_families_move_together_and_go_back_together() {
+    let dualstack = format!("{NO_DRAIN}[load_balancer]\nip_address_type = \"dualstack\"\n");
+    let wanted = Seed {
+        ipv6: true,
+        ..quick_dns()
+    };
+    let (scene, desk) = scene_of(&wanted, &dualstack).await;
+    let address = scene.world.instance().ipv6.unwrap().to_string();
+    ask(
+        &scene,
+        IPV6_RECORD,
+        &json!({ "zone": scene.world.zone, "address": address }),
+    )
+    .await;
+    let before = inventory(&scene.emulator, &scene.world).await;
+    let visitor = scene.visit(&scene.world.domain).unwrap();
+    comes(&visitor, |report| report.directly).await;
+    scene.emulator.control().clear_requests().await.unwrap();
+    desk.run(&["--yes"]).await.expect(0);
+    let changes = mutating_actions(&scene.emulator).await;
+    let record_changes = changes
+        .iter()
+        .filter(|action| *action == "ChangeResourceRecordSets")
+        .count();
+    assert_eq!(
+        record_changes, 2,
+        "the validation record, then both families at once: {changes:?}"
+    );
+    comes(&visitor, |report| report.through_load_balancer).await;
+
+    let seen = inventory(&scene.emulator, &scene.world).await;
+    assert_eq!(seen["balancers"][0]["IpAddressType"], "dualstack");
+    let name = &scene.world.domain;
+    let alias = |seen: &Value, family: &str| records(seen, name, family)[0]["AliasTarget"].clone();
+    assert!(alias(&seen, "A").is_object());
+    assert_eq!(alias(&seen, "A"), alias(&seen, "AAAA"));
+    assert_eq!(balancer_rules(&seen), ["tcp 443..443 0.0.0.0/0", "tcp 443..443 ::/0"]);
+    let open_to_ipv6 = json!("web in tcp 443..443 ::/0");
+    assert!(
+        !seen["rules"].as_array().unwrap().contains(&open_to_ipv6),
+        "{}",
+        seen["rules"]
+    );
+    no_changes(&desk).await;
+
+    desk.run(&["rollback", "--yes"]).await.expect(0);
+    comes(&visitor, |report| report.directly).await;
+    let seen = inventory(&scene.emulator, &scene.world).await;
+    for family in ["A", "AAAA"] {
+        assert_eq!(records(&seen, name, family), records(&before, name, family));
+    }
+    assert!(
+        seen["rules"].as_array().unwrap().contains(&open_to_ipv6),
+        "{}",
+        seen["rules"]
+    );
+    let report = visitor.stop().await;
+    assert_eq!(report.failed, 0, "{report}");
+}
+
+#[tokio::test]
+async fn a_load_balancer_learns_ipv6_and_forgets_it_again() {
+    let wanted = Seed {
+        ipv6: true,
+        ..quick_dns()
+    };
+    let (scene, desk) = scene_of(&wanted, NO_DRAIN).await;
+    desk.run(&["--yes"]).await.expect(0);
+    desk.pass_drain();
+    let visitor = scene.visit(&scene.world.domain).unwrap();
+    comes(&visitor, |report| report.through_load_balancer).await;
+    let name = &scene.world.domain;
+    for (kind, families, rules) in [
+        ("dualstack", 2, vec!["tcp 443..443 0.0.0.0/0", "tcp 443..443 ::/0"]),
+        ("ipv4", 1, vec!["tcp 443..443 0.0.0.0/0"]),
+    ] {
+        let more = format!("{NO_DRAIN}[load_balancer]\nip_address_type = \"{kind}\"\n");
+        desk.configure(&config(&scene.world, &more));
+        desk.run(&["plan", "--detailed-exitcode"])
+            .await
+            .expect(2)
+            .shows("Plan: 0 to add, 3 to change, 0 to destroy.");
+        desk.run(&["--yes"]).await.expect(0);
+        desk.pass_drain();
+        desk.run(&["--yes"]).await.expect(0);
+        no_changes(&desk).await;
+        let seen = inventory(&scene.emulator, &scene.world).await;
+        assert_eq!(seen["balancers"][0]["IpAddressType"], kind);
+        assert_eq!(balancer_rules(&seen), rules);
+        let found = records(&seen, name, "A").len() + records(&seen, name, "AAAA").len();
+        assert_eq!(found, families, "{}", seen["records"]);
+        comes(&visitor, |report| report.through_load_balancer).await;
+    }
+    let report = visitor.stop().await;
+    assert_eq!(report.failed, 0, "{report}");
+}
+
+#[tokio::test]
+async fn a_web_acl_protects_the_site_before_visitors_come_and_for_as_long_as_it_is_asked_for() {
+    let (scene, desk) = scene_of(&quick_dns(), NO_DRAIN).await;
+    let acls = ask(
+        &scene,
+        "show([web_acl(name) for name in ('block-all', 'first', 'second')])",
+        &Value::Null,
+    )
+    .await;
+    let with = |acl: &Value, more: &str| {
+        let lines =
+            format!("{NO_DRAIN}[load_balancer]\nweb_acl = {acl}\n{more}[prove]\ndeadlines = {{ request = \"3s\" }}\n");
+        desk.configure(&config(&scene.world, &lines));
+    };
+    let protection = async || {
+        let look = "show({name: protection(arn) for name, arn in balancers().items()})";
+        ask(&scene, look, &Value::Null).await
+    };
+    let visitor = scene.visit(&scene.world.domain).unwrap();
+    with(&acls[0], "");
+    desk.run(&["--yes"]).await.expect(1).says("403");
+    let seen = inventory(&scene.emulator, &scene.world).await;
+    let record = records(&seen, &scene.world.domain, "A")[0];
+    assert!(record["AliasTarget"].is_null(), "visitors stay where they are");
+
+    with(&acls[1], "");
+    desk.run(&["plan", "--detailed-exitcode"])
+        .await
+        .expect(2)
+        .shows("web_acl");
+    desk.run(&["--yes"]).await.expect(0);
+    comes(&visitor, |report| report.through_load_balancer).await;
+    no_changes(&desk).await;
+    let found = protection().await;
+    let protections = found.as_object().unwrap();
+    assert!(
+        protections.len() == 1 && protections.values().all(|name| name == "first"),
+        "{found}"
+    );
+
+    with(&acls[2], "");
+    desk.run(&["plan", "--detailed-exitcode"])
+        .await
+        .expect(2)
+        .shows(ONE_CHANGE);
+    desk.run(&["--yes"]).await.expect(0);
+    assert!(
+        protection()
+            .await
+            .as_object()
+            .unwrap()
+            .values()
+            .all(|name| name == "second")
+    );
+    no_changes(&desk).await;
+
+    // By hand: another one, then none.
+    desk.age_state();
+    let other = "for arn in balancers().values(): waf.associate_web_acl(WebACLArn=given, ResourceArn=arn)";
+    ask(&scene, other, &acls[1]).await;
+    desk.run(&["plan", "--detailed-exitcode"])
+        .await
+        .expect(2)
+        .shows(ONE_CHANGE);
+    desk.run(&["--yes"]).await.expect(0);
+    let none = "for arn in balancers().values(): waf.disassociate_web_acl(ResourceArn=arn)";
+    ask(&scene, none, &Value::Null).await;
+    desk.run(&["plan", "--detailed-exitcode"])
+        .await
+        .expect(2)
+        .shows(ONE_MORE);
+    desk.run(&["--yes"]).await.expect(0);
+    assert!(
+        protection()
+            .await
+            .as_object()
+            .unwrap()
+            .values()
+            .all(|name| name == "second")
+    );
+
+    desk.configure(&config(&scene.world, NO_DRAIN));
+    desk.run(&["plan", "--detailed-exitcode"])
+        .await
+        .expect(2)
+        .shows("Plan: 0 to add, 0 to change, 1 to destroy.");
+    desk.run(&["--yes"]).await.expect(0);
+    assert!(
+        protection().await.as_object().unwrap().values().all(Value::is_null),
+        "nothing protects it"
+    );
+    no_changes(&desk).await;
+    let report = visitor.stop().await;
+    assert_eq!(report.failed, 0, "{report}");
+}

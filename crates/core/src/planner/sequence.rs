@@ -182,9 +182,7 @@ fn stage(address: &Address, item: &Item) -> Stage {
 pub(super) fn consequence_of(kind: Kind, decision: Decision) -> Consequence {
     match (kind, decision) {
         (_, Decision::Record | Decision::Unchanged) => Consequence::None,
-        (Kind::AliasRecord | Kind::PortClosure, _) | (Kind::Listener | Kind::Target, Decision::Delete) => {
-            Consequence::VisitorsNotice
-        }
+        (Kind::AliasRecord | Kind::PortClosure, _) | (Kind::Listener, Decision::Delete) => Consequence::VisitorsNotice,
         (Kind::SecurityGroup | Kind::LoadBalancer | Kind::Listener, Decision::Update) => Consequence::Brief,
         (_, Decision::Create | Decision::Replace | Decision::Update | Decision::Delete) => Consequence::None,
     }

@@ -284,7 +284,16 @@ fn alias_record(world: &World<'_>, address: &Address) -> Health {
         .alias
         .as_ref()
         .map_or_else(|| other.values.join(", "), |alias| format!("alias to {}", alias.name));
-    if world.state.cutovers.contains_key(address) || world.state.id(address).is_some() {
+    if is_as_saved(world, address, other) {
+        Health::not(
+            Verdict::Failure,
+            format!(
+                "the {} record leads where it did before the cutover: {value}",
+                other.record_type
+            ),
+            "if that is not the work of `reconcile rollback`, find out whose it is; `reconcile` goes forward again",
+        )
+    } else if world.state.cutovers.contains_key(address) || world.state.id(address).is_some() {
         Health::not(
             Verdict::Failure,
             format!(
@@ -300,6 +309,20 @@ fn alias_record(world: &World<'_>, address: &Address) -> Health {
             "run `reconcile`",
         )
     }
+}
+
+/// Whether a record is what was saved before it was changed, as after a rollback.
+fn is_as_saved(world: &World<'_>, address: &Address, standing: &RecordSet) -> bool {
+    let Some(Spec::AliasRecord(saved)) = world.state.saved.get(address).map(|saved| &saved.spec) else {
+        return false;
+    };
+    let before = saved
+        .records
+        .iter()
+        .find(|(record_type, _)| record_type.as_str() == standing.record_type);
+    let values: BTreeSet<&String> = standing.values.iter().collect();
+    standing.alias.is_none()
+        && before.is_some_and(|(_, data)| data.alias.is_none() && data.values.iter().collect::<BTreeSet<_>>() == values)
 }
 
 fn port_closure(world: &World<'_>, address: &Address) -> Health {

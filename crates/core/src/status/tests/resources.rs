@@ -1,6 +1,10 @@
 //! What is said of resources, of what is under way, and of the plan.
 
 use super::*;
+use crate::{
+    resource::{AliasRecord, RecordData, RecordType},
+    state::Saved,
+};
 
 #[test]
 fn an_unhealthy_target_is_a_failure_unless_another_serves() {
@@ -47,6 +51,32 @@ fn a_name_that_leads_elsewhere_is_a_failure_once_it_had_moved() {
         scene
             .only()
             .starts_with("warning alias_record.www.example.com health: not moved yet")
+    );
+}
+
+#[test]
+fn a_name_that_was_led_back_is_told_apart_from_one_that_somebody_changed() {
+    let mut scene = scene();
+    scene.observed.record_sets[0] = record("www.example.com", "A", &["203.0.113.11", "203.0.113.10"]);
+    let data = RecordData {
+        ttl: Some(300),
+        values: vec!["203.0.113.10".to_owned(), "203.0.113.11".to_owned()],
+        alias: None,
+    };
+    let before = Spec::AliasRecord(AliasRecord {
+        zone: "Z1".parse().unwrap(),
+        name: "www.example.com".parse().unwrap(),
+        records: BTreeMap::from([(RecordType::A, data)]),
+    });
+    let saved = Saved {
+        spec: before,
+        saved_at: Timestamp::UNIX_EPOCH,
+    };
+    scene.state.saved.insert(address("alias_record.www.example.com"), saved);
+    assert_eq!(
+        scene.only(),
+        "failure alias_record.www.example.com health: the A record leads where it did before the cutover: \
+         203.0.113.11, 203.0.113.10"
     );
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reconcile_emulator::{Report, Scene, Seed, Visitor};
+use reconcile_emulator::{Report, Scene, Seed, SeedSite, Visitor};
 use serde_json::{Value, json};
 
 use crate::support::{Desk, NO_DRAIN, config, inventory, mutating_actions, records, scene_of};
@@ -493,6 +493,92 @@ async fn a_web_acl_protects_the_site_before_visitors_come_and_for_as_long_as_it_
         "nothing protects it"
     );
     no_changes(&desk).await;
+    let report = visitor.stop().await;
+    assert_eq!(report.failed, 0, "{report}");
+}
+
+/// A certificate for all names of the zone, made by hand.
+const WILDCARD: &str = r#"
+arn = acm.request_certificate(DomainName="example.com", SubjectAlternativeNames=["*.example.com"], ValidationMethod="DNS")["CertificateArn"]
+def look(): return acm.describe_certificate(CertificateArn=arn)["Certificate"]
+while not all("ResourceRecord" in o for o in look().get("DomainValidationOptions") or [{}]): time.sleep(0.05)
+record = look()["DomainValidationOptions"][0]["ResourceRecord"]
+r53.change_resource_record_sets(HostedZoneId=given, ChangeBatch={"Changes": [{"Action": "UPSERT", "ResourceRecordSet": {
+    "Name": record["Name"], "Type": "CNAME", "TTL": 300, "ResourceRecords": [{"Value": record["Value"]}]}}]})
+while look()["Status"] != "ISSUED": time.sleep(0.05)
+show(arn)
+"#;
+
+/// The certificates of the account, the default one of the listener and those that it chooses by name.
+const CERTIFICATES: &str = r#"
+[arn] = balancers().values()
+listener = next(l["ListenerArn"] for l in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"] if l["Port"] == 443)
+told = elb.describe_listener_certificates(ListenerArn=listener)["Certificates"]
+show({"all": sorted(c["CertificateArn"] for c in acm.list_certificates()["CertificateSummaryList"]),
+      "default": next(c["CertificateArn"] for c in told if c["IsDefault"]),
+      "by_name": sorted(c["CertificateArn"] for c in told if not c["IsDefault"])})
+"#;
+
+#[tokio::test]
+async fn a_certificate_is_named_for_one_site_then_for_both_and_stays_when_the_stack_is_done_with_it() {
+    let wanted = Seed {
+        further_sites: vec![SeedSite::of("shop.example.com")],
+        ..quick_dns()
+    };
+    let (scene, desk) = scene_of(&wanted, NO_DRAIN).await;
+    let shop = &scene.world.site("shop.example.com").unwrap().instances[0].id;
+    let arn = ask(&scene, WILDCARD, &json!(scene.world.zone)).await;
+    let configure = |www: &str, shop_certificate: &str| {
+        let lines = format!(
+            "{www}[site.shop]\ndomain = \"shop.example.com\"\ninstance = \"{shop}\"\nhealth = {{ path = \"/\" }}\n\
+             {shop_certificate}{NO_DRAIN}"
+        );
+        desk.configure(&format!("name = \"www-example-com\"\n{}", config(&scene.world, &lines)));
+    };
+    let named = format!("certificate = {arn}\n");
+    configure("", "");
+    let plan = desk.run(&["plan"]).await.expect(0);
+    for site in ["certificate.www: ", "certificate.shop: "] {
+        let told = plan
+            .stdout
+            .lines()
+            .find(|line| line.contains("note") && line.contains(site));
+        assert!(
+            told.is_some_and(|line| line.contains(arn.as_str().unwrap())),
+            "{site}\n{}",
+            plan.stdout
+        );
+    }
+
+    let visitor = scene.visit("shop.example.com").unwrap();
+    configure(&named, "");
+    desk.run(&["--yes"]).await.expect(0);
+    no_changes(&desk).await;
+    comes(&visitor, |report| report.through_load_balancer).await;
+    let look = async || ask(&scene, CERTIFICATES, &Value::Null).await;
+    let seen = look().await;
+    assert_eq!(seen["all"].as_array().unwrap().len(), 2, "one is requested: {seen}");
+    assert_ne!(seen["default"], arn);
+    assert_eq!(seen["by_name"], json!([arn]));
+
+    configure(&named, &named);
+    desk.run(&["--yes"]).await.expect(0);
+    desk.run(&["--yes"]).await.expect(0);
+    no_changes(&desk).await;
+    let seen = look().await;
+    assert_eq!(seen["default"], arn, "{seen}");
+    assert_eq!(seen["all"], json!([arn]), "the one that was requested is gone");
+
+    desk.age_state();
+    configure("", "");
+    desk.run(&["--yes"]).await.expect(0);
+    no_changes(&desk).await;
+    let seen = look().await;
+    assert!(
+        seen["all"].as_array().unwrap().len() == 3 && seen["all"].as_array().unwrap().contains(&arn),
+        "{seen}"
+    );
+    assert!(seen["default"] != arn && seen["by_name"] != json!([arn]), "{seen}");
     let report = visitor.stop().await;
     assert_eq!(report.failed, 0, "{report}");
 }

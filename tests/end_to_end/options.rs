@@ -582,3 +582,50 @@ async fn a_certificate_is_named_for_one_site_then_for_both_and_stays_when_the_st
     let report = visitor.stop().await;
     assert_eq!(report.failed, 0, "{report}");
 }
+
+#[tokio::test]
+async fn the_web_acl_is_before_a_new_load_balancer_before_visitors_come_there() {
+    let (scene, desk) = scene_of(&quick_dns(), NO_DRAIN).await;
+    let acl = ask(&scene, "show(web_acl('first'))", &Value::Null).await;
+    let configure = |scheme: &str, web_acl: &str| {
+        let lines = format!("{NO_DRAIN}[load_balancer]\nscheme = \"{scheme}\"\n{web_acl}");
+        desk.configure(&config(&scene.world, &lines));
+    };
+    let managed = format!("web_acl = {acl}\n");
+    configure("internal", &managed);
+    // Nobody comes to an internal one from here, so it stays without visitors.
+    desk.run(&["--yes", "--until", "prepare"]).await.expect(0);
+    let visitor = scene.visit(&scene.world.domain).unwrap();
+    comes(&visitor, |report| report.directly).await;
+
+    // One that the configuration does not name does not come along, which is told.
+    configure("internet-facing", "");
+    desk.run(&["plan"]).await.expect(0).shows("does not come along");
+
+    configure("internet-facing", &managed);
+    scene.emulator.control().clear_requests().await.unwrap();
+    desk.run(&["--yes"]).await.expect(0);
+    let actions = mutating_actions(&scene.emulator).await;
+    let at = |wanted: &str| {
+        actions
+            .iter()
+            .position(|action| action == wanted)
+            .unwrap_or_else(|| panic!("{wanted} is not among {actions:?}"))
+    };
+    assert!(at("CreateLoadBalancer") < at("AssociateWebACL"), "{actions:?}");
+    assert!(at("AssociateWebACL") < at("ChangeResourceRecordSets"), "{actions:?}");
+    assert!(at("ChangeResourceRecordSets") < at("DisassociateWebACL"), "{actions:?}");
+    comes(&visitor, |report| report.through_load_balancer).await;
+    desk.pass_drain();
+    desk.run(&["--yes"]).await.expect(0);
+    no_changes(&desk).await;
+    let look = "show({name: protection(arn) for name, arn in balancers().items()})";
+    let found = ask(&scene, look, &Value::Null).await;
+    let protections = found.as_object().unwrap();
+    assert!(
+        protections.len() == 1 && protections.values().all(|name| name == "first"),
+        "{found}"
+    );
+    let report = visitor.stop().await;
+    assert_eq!(report.failed, 0, "{report}");
+}

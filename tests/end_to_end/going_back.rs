@@ -1,37 +1,9 @@
 //! The way back: `rollback` and `destroy`, with a visitor who keeps asking.
 
-use std::time::Duration;
-
-use reconcile_emulator::{Scene, Seed, Settings, Visitor, VisitorOptions};
+use reconcile_emulator::Settings;
 use serde_json::{Value, json};
 
-use crate::support::{Desk, NO_DRAIN, inventory, mutating_actions, records, scene_of};
-
-/// A world in which resolvers forget everything within a second.
-fn quick_dns() -> Seed {
-    Seed {
-        ttl: 1,
-        load_balancer_ttl: 1,
-        ..Seed::default()
-    }
-}
-
-fn visit(scene: &Scene) -> Visitor {
-    let options = VisitorOptions::of(&scene.world.domain).trusting(scene.instance_certificates());
-    Visitor::start(&scene.data_plane, options).unwrap()
-}
-
-/// Until the visitor has come this many times more by the way that `count` counts.
-async fn comes(visitor: &Visitor, count: impl Fn(&reconcile_emulator::Report) -> u64) {
-    let before = count(&visitor.report());
-    visitor
-        .wait_until(Duration::from_secs(30), |report| {
-            report.failed > 0 || count(report) >= before + 20
-        })
-        .await
-        .unwrap();
-    assert_eq!(visitor.report().failed, 0, "{}", visitor.report());
-}
+use crate::support::{NO_DRAIN, comes, inventory, mutating_actions, quick_dns, records, scene_of};
 
 fn is_open(seen: &Value) -> bool {
     let rules = seen["rules"].as_array().unwrap();
@@ -44,7 +16,7 @@ fn is_open(seen: &Value) -> bool {
 async fn visitors_go_back_and_forward_again_and_none_of_them_notices() {
     let (scene, desk) = scene_of(&quick_dns(), NO_DRAIN).await;
     let before = inventory(&scene.emulator, &scene.world).await;
-    let visitor = visit(&scene);
+    let visitor = scene.visit(&scene.world.domain).unwrap();
     comes(&visitor, |report| report.directly).await;
     desk.run(&["--yes"]).await.expect(0);
     comes(&visitor, |report| report.through_load_balancer).await;
@@ -98,7 +70,7 @@ async fn a_destroyed_stack_leaves_the_world_as_it_was() {
     };
     scene.emulator.control().change_settings(settings).await.unwrap();
     let before = scene.emulator.inventory(&scene.world).await.unwrap();
-    let visitor = visit(&scene);
+    let visitor = scene.visit(&scene.world.domain).unwrap();
     desk.run(&["--yes"]).await.expect(0);
     desk.pass_drain();
     desk.run(&["--yes"]).await.expect(0);
@@ -175,17 +147,4 @@ async fn a_protected_load_balancer_is_not_destroyed() {
         .says("protected from deletion")
         .says("deletion_protection = false");
     assert_eq!(mutating_actions(&scene.emulator).await, Vec::<String>::new());
-}
-
-impl Desk {
-    /// Lets all drains be over, as if the time had passed.
-    pub(crate) fn pass_drain(&self) {
-        let mut state = self.state();
-        for cutover in state["cutovers"].as_object_mut().unwrap().values_mut() {
-            if cutover.get("in_sync_at").is_some() {
-                cutover["in_sync_at"] = json!("2026-01-01T00:00:00Z");
-            }
-        }
-        std::fs::write(self.state_file(), state.to_string()).unwrap();
-    }
 }

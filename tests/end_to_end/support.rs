@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
-use reconcile_emulator::{Emulator, Options, Scene, Seed, Seeded, Settings, seed};
+use reconcile_emulator::{Emulator, Options, Report, Scene, Seed, Seeded, Settings, Visitor, seed};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
@@ -108,6 +108,17 @@ impl Desk {
         std::fs::write(self.state_file(), state.to_string()).unwrap();
     }
 
+    /// Lets all drains be over, as if the time had passed.
+    pub(crate) fn pass_drain(&self) {
+        let mut state = self.state();
+        for cutover in state["cutovers"].as_object_mut().unwrap().values_mut() {
+            if cutover.get("in_sync_at").is_some() {
+                cutover["in_sync_at"] = json!("2026-01-01T00:00:00Z");
+            }
+        }
+        std::fs::write(self.state_file(), state.to_string()).unwrap();
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_reconcile"));
         command
@@ -151,6 +162,27 @@ pub(crate) fn config(world: &Seeded, more: &str) -> String {
 
 /// Ends the drain at once, for tests that are about something else.
 pub(crate) const NO_DRAIN: &str = "[lockdown]\ndrain_margin = \"0s\"\n";
+
+/// A world in which resolvers forget everything within a second, so that the end of a drain is the end of the visits.
+pub(crate) fn quick_dns() -> Seed {
+    Seed {
+        ttl: 1,
+        load_balancer_ttl: 1,
+        ..Seed::default()
+    }
+}
+
+/// Until the visitor has come twenty times more by the way that `count` counts, without a failure.
+pub(crate) async fn comes(visitor: &Visitor, count: impl Fn(&Report) -> u64) {
+    let before = count(&visitor.report());
+    visitor
+        .wait_until(Duration::from_secs(30), |report| {
+            report.failed > 0 || count(report) >= before + 20
+        })
+        .await
+        .unwrap();
+    assert_eq!(visitor.report().failed, 0, "{}", visitor.report());
+}
 
 /// A scene with a desk in it: the seed's world with its data plane.
 pub(crate) async fn scene(ttl: u32, more: &str) -> (Scene, Desk) {

@@ -169,6 +169,10 @@ pub(crate) struct RollbackArgs {
 
 /// What `destroy` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of the command line by itself"
+)]
 pub(crate) struct DestroyArgs {
     /// Do not ask for the stack's name; needed where stdin or stderr is not a terminal
     #[arg(long, short)]
@@ -451,6 +455,38 @@ mod tests {
             assert_eq!(code, 64, "{line}");
             assert!(message.contains(said), "{line}: {message}");
         }
+    }
+
+    /// Every command below `command` as it is typed.
+    fn typed(before: &str, command: &clap::Command) -> Vec<String> {
+        let this = format!("{before} {}", command.get_name());
+        match command.get_subcommands().collect::<Vec<_>>().as_slice() {
+            [] => vec![this],
+            below => below.iter().flat_map(|command| typed(&this, command)).collect(),
+        }
+    }
+
+    #[test]
+    fn the_reference_has_every_command_common_option_and_exit_code() {
+        const REFERENCE: &str = include_str!("../../../docs/src/reference/commands.md");
+        let cli = Cli::command();
+        let commands = cli.get_subcommands().flat_map(|command| typed("reconcile", command));
+        let missing: Vec<String> = commands
+            .filter(|command| !REFERENCE.contains(&format!("`{command}")))
+            .collect();
+        assert_eq!(missing, Vec::<String>::new());
+        let options = CommonArgs::augment_args(clap::Command::new("common"));
+        let names = options.get_arguments().filter_map(|argument| argument.get_long());
+        let missing: Vec<&str> = names
+            .filter(|name| !REFERENCE.contains(&format!("`--{name}")))
+            .collect();
+        assert_eq!(missing, Vec::<&str>::new());
+        let codes = EXIT_CODES.lines().skip(1).take_while(|line| !line.is_empty());
+        let codes = codes.filter_map(|line| line.split_whitespace().next()?.parse::<u8>().ok());
+        let missing: Vec<u8> = codes
+            .filter(|code| !REFERENCE.contains(&format!("\n| {code} |")))
+            .collect();
+        assert_eq!(missing, Vec::<u8>::new());
     }
 
     #[test]

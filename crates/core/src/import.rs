@@ -366,7 +366,7 @@ fn record_takeover(
     free(state, address)?;
     let step = plan.steps.iter().find(|step| step.address == *address);
     let id = step.and_then(|step| match &step.action {
-        Action::Update { id, .. } | Action::Record { id } => Some(id.clone()),
+        Action::Update { id, .. } | Action::Record { id } | Action::Reinstate { id, .. } => Some(id.clone()),
         _ => None,
     });
     let Some(id) = id else {
@@ -396,7 +396,10 @@ fn free(state: &State, address: &Address) -> Result<(), ImportError> {
 
 fn is_about(step: &Step, wanted: &str) -> bool {
     match &step.action {
-        Action::Update { id, .. } | Action::Replace { retire: id, .. } | Action::Record { id } => id == wanted,
+        Action::Update { id, .. }
+        | Action::Replace { retire: id, .. }
+        | Action::Record { id }
+        | Action::Reinstate { id, .. } => id == wanted,
         Action::Create { .. } | Action::Delete { .. } | Action::Forget { .. } | Action::Wait { .. } => false,
     }
 }

@@ -111,7 +111,7 @@ pub fn rebuild(config: &Config, observed: &Observed, plan: &Plan, lineage: Strin
 /// The id of the stack's object that a step is about.
 fn id_of<'a>(stack: &StackName, step: &'a Step) -> Option<&'a str> {
     match &step.action {
-        Action::Record { id } => Some(id),
+        Action::Record { id } | Action::Reinstate { id, .. } => Some(id),
         Action::Update { id, observed, .. }
         | Action::Replace {
             retire: id, observed, ..

@@ -122,7 +122,8 @@ impl Error {
         move |source| Self::File { action, path, source }
     }
 
-    pub(crate) fn unreadable(what: &str, text: &str) -> impl FnOnce(serde_json::Error) -> Self {
+    /// That `what`, of which this is the text, is not the JSON that it should be.
+    pub fn unreadable(what: &str, text: &str) -> impl FnOnce(serde_json::Error) -> Self {
         let what = what.to_owned();
         let text = text.chars().take(400).collect();
         move |source| Self::Unreadable { what, text, source }

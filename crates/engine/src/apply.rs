@@ -123,6 +123,7 @@ impl<E: Environment> Run<'_, E> {
             Action::Update { id, observed, desired } => self.update(step, id, observed, desired).await,
             Action::Delete { id, observed } => self.delete_referred(step, id, observed).await,
             Action::Record { id } => self.record(step, id).await,
+            Action::Reinstate { id, retire, observed } => self.reinstate(step, id, retire, observed).await,
             Action::Forget { id } => self.forget(step, id).await,
             Action::Wait { condition, deadline } => self.wait(step, condition, *deadline).await,
         };

@@ -147,6 +147,10 @@ fn enter(
             retired_at: now,
         });
     }
+    // What is the resource now is not on its way out any more.
+    state
+        .retired
+        .retain(|retired| retired.id != id || retired.address != *address);
     let entry = Entry {
         id: id.to_owned(),
         outputs: own_outputs(outputs),

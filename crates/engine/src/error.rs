@@ -221,6 +221,7 @@ pub(crate) fn verb(action: &Action) -> &'static str {
         Action::Update { .. } => "update",
         Action::Delete { .. } => "delete",
         Action::Record { .. } => "record",
+        Action::Reinstate { .. } => "reinstate",
         Action::Forget { .. } => "forget",
         Action::Wait { .. } => "wait for",
     }

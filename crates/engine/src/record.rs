@@ -5,7 +5,7 @@ use reconcile_core::{
     config::{IpAddressType, KeyAlgorithm, Scheme},
     plan::Step,
     resource::{Address, Certificate, Kind, LoadBalancer, Outputs, Ref, Spec, Tags, Target},
-    state::{Entry, Retired, State},
+    state::{Entry, Origin, Retired, State},
 };
 
 use crate::{
@@ -15,16 +15,51 @@ use crate::{
 };
 
 impl<E: Environment> Run<'_, E> {
-    /// Records an object, with what it supplies to others.
-    pub(crate) async fn record(&self, step: &Step, id: &str) -> Flow<Ending> {
+    /// Puts an object back in its place; the one that has it now is retired.
+    pub(crate) async fn reinstate(&self, step: &Step, id: &str, retire: &str, observed: &Spec) -> Flow<Ending> {
         let address = &step.address;
-        let outputs = match kind_with_outputs(address).then(|| like(address, id)).flatten() {
+        let outputs = self.outputs_of(address, id).await?;
+        let now = self.now();
+        self.end(address, |state| {
+            state
+                .retired
+                .retain(|retired| retired.id != id || retired.address != *address);
+            if !state.retired.iter().any(|retired| retired.id == retire) {
+                state.retired.push(Retired {
+                    address: address.clone(),
+                    id: retire.to_owned(),
+                    spec: observed.clone(),
+                    retired_at: now,
+                });
+            }
+            let entry = Entry {
+                id: id.to_owned(),
+                outputs: own_outputs(outputs),
+                // Whose it was before its successor came is not remembered; the stack had it.
+                origin: Origin::Created,
+                recorded_at: now,
+            };
+            state.resources.insert(address.clone(), entry);
+        })
+        .await?;
+        Ok(Ending::Done)
+    }
+
+    /// What an object supplies to others, for kinds that supply more than their id.
+    async fn outputs_of(&self, address: &Address, id: &str) -> Flow<Outputs> {
+        Ok(match kind_with_outputs(address).then(|| like(address, id)).flatten() {
             Some(like) => {
                 let read = self.environment.cloud().read(address, id, &like);
                 self.look(read).await?.map(|actual| actual.outputs).unwrap_or_default()
             }
             None => Outputs::new(),
-        };
+        })
+    }
+
+    /// Records an object, with what it supplies to others.
+    pub(crate) async fn record(&self, step: &Step, id: &str) -> Flow<Ending> {
+        let address = &step.address;
+        let outputs = self.outputs_of(address, id).await?;
         let origin = self.origin_of_found(address);
         let now = self.now();
         self.end(address, |state| {

@@ -3,7 +3,7 @@
 use reconcile_core::{
     config::RequestProof,
     plan::{Condition, Progress, SiteRequest, Step, Through},
-    resource::{Address, Output, Outputs},
+    resource::{Address, Kind, Output, Outputs},
     value::Seconds,
 };
 
@@ -194,7 +194,11 @@ impl<E: Environment> Run<'_, E> {
             return Ok(Ending::Later(drained_at));
         }
         let mut patience = self.until(left(self.now()));
-        let said = format!("resolvers may remember the old address until {drained_at:.0}");
+        let said = if record.kind() == Kind::AliasRecord {
+            format!("resolvers may remember the old answer until {drained_at:.0}")
+        } else {
+            format!("requests may be under way to the old target group until {drained_at:.0}")
+        };
         while self.pause(step, &mut patience, &said).await? {}
         Ok(Ending::Done)
     }

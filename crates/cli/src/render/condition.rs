@@ -41,7 +41,7 @@ pub(super) fn task(condition: &Condition) -> String {
         Condition::SiteAnswers { request, .. } => format!("ask {}{}", url(request), way(request)),
         Condition::RecordInSync { record } => format!("wait until all of Route 53's servers know {record}"),
         Condition::Drained { record, .. } if record.kind() != Kind::AliasRecord => {
-            format!("wait until requests by the old way of {record} have ended")
+            format!("wait until requests that {record} sent to the old target group have ended")
         }
         Condition::Drained { record, .. } => format!("wait until the old answer of {record} is forgotten"),
     }
@@ -86,7 +86,7 @@ fn way(request: &SiteRequest) -> String {
         Through::NameNotAt(addresses) if addresses.is_empty() => String::new(),
         Through::NameNotAt(addresses) => {
             let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            format!(" at another address than {}", addresses.join(", "))
+            format!(" at none of the instances' addresses ({})", addresses.join(", "))
         }
     }
 }

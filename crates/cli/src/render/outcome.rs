@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reconcile_core::plan::{Action, Counts, Plan, Stage, Step, StepId};
-use reconcile_engine::{FailedRun, Outcome, OutcomeKind};
+use reconcile_engine::{FailedRun, Outcome, OutcomeKind, Warning};
 
 use super::{plan::left_out_after, step, text, time};
 use crate::output::Paint;
@@ -20,9 +20,7 @@ pub(crate) fn applied(
     paint: Paint,
 ) -> String {
     let mut lines = vec![String::new()];
-    for warning in &outcome.warnings {
-        lines.push(format!("{} {}", paint.yellow("warning:"), text::clean(&warning.text)));
-    }
+    lines.extend(warnings(plan, &outcome.warnings, paint));
     lines.push(done(plan, &outcome.done));
     let left = text::counted(outcome.left.len(), "step");
     match outcome.kind {
@@ -54,14 +52,22 @@ pub(crate) fn applied(
 /// What a run that failed had done before, and what it left.
 pub(crate) fn failed_run(plan: &Plan, run: &FailedRun, paint: Paint) -> String {
     let mut lines = vec![String::new()];
-    for warning in &run.warnings {
-        lines.push(format!("{} {}", paint.yellow("warning:"), text::clean(&warning.text)));
-    }
+    lines.extend(warnings(plan, &run.warnings, paint));
     lines.push(done(plan, &run.done));
     lines.push(format!("Not done: {}:", text::counted(run.left.len(), "step")));
     lines.extend(steps(plan, &run.left, paint));
     lines.push("The state is saved. The next run carries on from here.".to_owned());
     lines.join("\n") + "\n"
+}
+
+/// What was odd, each with the step that it is about.
+fn warnings(plan: &Plan, warnings: &[Warning], paint: Paint) -> Vec<String> {
+    let line = |warning: &Warning| {
+        let step = plan.steps.iter().find(|step| step.id == warning.step);
+        let title = step.map(|step| format!("{}: ", step::title(step))).unwrap_or_default();
+        format!("{} {title}{}", paint.yellow("warning:"), text::clean(&warning.text))
+    };
+    warnings.iter().map(line).collect()
 }
 
 fn done(plan: &Plan, done: &[StepId]) -> String {
@@ -76,7 +82,7 @@ fn counts(plan: &Plan, done: &[StepId]) -> Counts {
             Action::Create { .. } | Action::Replace { .. } => counts.add += 1,
             Action::Update { .. } => counts.change += 1,
             Action::Delete { .. } => counts.destroy += 1,
-            Action::Record { .. } | Action::Forget { .. } | Action::Wait { .. } => {}
+            Action::Record { .. } | Action::Reinstate { .. } | Action::Forget { .. } | Action::Wait { .. } => {}
         }
     }
     counts
@@ -91,8 +97,6 @@ fn steps(plan: &Plan, ids: &[StepId], paint: Paint) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use reconcile_engine::Warning;
-
     use super::*;
     use crate::render::tests::{create, plan_of, wait};
 
@@ -136,7 +140,7 @@ mod tests {
         let text = applied(&plan, &outcome, None, now, Paint::PLAIN).replace(&time::local(not_before), "[THEN]");
         insta::assert_snapshot!(text, @"
 
-        warning: look at this
+        warning: create security_group.load_balancer: look at this
         Done: 1 added, 0 changed, 0 destroyed.
         Later: 1 step left, not before [THEN] (in 9m 50s):
           … wait until certificate.www is issued

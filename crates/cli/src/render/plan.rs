@@ -61,7 +61,7 @@ pub(crate) fn plan(plan: &Plan, header: &Header<'_>, paint: Paint) -> String {
         if steps.is_empty() {
             continue;
         }
-        let noticed = noticed(stage, &steps);
+        let noticed = noticed(plan.purpose, stage, &steps);
         lines.push(format!(
             "{} {}",
             paint.bold(&format!("{stage}:")),
@@ -163,7 +163,7 @@ fn purpose(purpose: Purpose, stage: Stage, steps: &[&Step]) -> &'static str {
 }
 
 /// Who notices the steps of a stage.
-fn noticed(stage: Stage, steps: &[&Step]) -> &'static str {
+fn noticed(purpose: Purpose, stage: Stage, steps: &[&Step]) -> &'static str {
     let most = steps
         .iter()
         .map(|step| step.consequence)
@@ -171,6 +171,10 @@ fn noticed(stage: Stage, steps: &[&Step]) -> &'static str {
         .unwrap_or(Consequence::None);
     match (most, stage) {
         (Consequence::None, _) => "nobody notices",
+        // They came by the alias, which resolvers may remember for a minute.
+        (Consequence::VisitorsNotice, Stage::Cutover) if purpose != Purpose::Apply => {
+            "visitors move back within a minute"
+        }
         (Consequence::VisitorsNotice, Stage::Cutover) => "visitors move over within the old TTL",
         (Consequence::VisitorsNotice, Stage::Lockdown) => "visitors of the old address are turned away",
         (Consequence::VisitorsNotice, _) => "visitors notice",

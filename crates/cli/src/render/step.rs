@@ -22,7 +22,7 @@ fn symbol(action: &Action) -> &'static str {
         Action::Update { .. } => "~",
         Action::Replace { .. } => "±",
         Action::Delete { .. } => "-",
-        Action::Record { .. } | Action::Forget { .. } => "=",
+        Action::Record { .. } | Action::Reinstate { .. } | Action::Forget { .. } => "=",
         Action::Wait { .. } => "…",
     }
 }
@@ -35,6 +35,7 @@ fn word(action: &Action) -> &'static str {
         Action::Replace { .. } => "replace",
         Action::Delete { .. } => "destroy",
         Action::Record { .. } => "record",
+        Action::Reinstate { .. } => "put back",
         Action::Forget { .. } => "forget",
         Action::Wait { .. } => "wait",
     }
@@ -45,7 +46,7 @@ fn painted(action: &Action, paint: Paint, text: &str) -> String {
         Action::Create { .. } => paint.green(text),
         Action::Update { .. } | Action::Replace { .. } => paint.yellow(text),
         Action::Delete { .. } => paint.red(text),
-        Action::Record { .. } | Action::Forget { .. } => paint.dim(text),
+        Action::Record { .. } | Action::Reinstate { .. } | Action::Forget { .. } => paint.dim(text),
         Action::Wait { .. } => paint.cyan(text),
     }
 }
@@ -126,6 +127,7 @@ pub(crate) fn lines(step: &Step, drained_at: Option<Timestamp>, now: Timestamp, 
             lines.push(format!("      until {}; {run}", text::clean(&until)));
         }
         Action::Record { id }
+        | Action::Reinstate { id, .. }
         | Action::Forget { id }
         | Action::Delete { id: Ref::Known(id), .. }
         | Action::Replace { retire: id, .. } => {

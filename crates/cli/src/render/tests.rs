@@ -71,7 +71,7 @@ fn step(id: u32, kind: Kind, key: &str, action: Action) -> Step {
             diff::changes(observed, desired)
         }
         Action::Delete { observed, .. } => diff::deletion(observed),
-        Action::Record { .. } | Action::Forget { .. } | Action::Wait { .. } => Vec::new(),
+        Action::Record { .. } | Action::Reinstate { .. } | Action::Forget { .. } | Action::Wait { .. } => Vec::new(),
     };
     let reason = match &action {
         Action::Create { .. } => "it does not exist yet",

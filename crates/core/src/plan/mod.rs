@@ -116,6 +116,16 @@ pub enum Action {
         /// Its id.
         id: String,
     },
+    /// Puts an object back that was on its way out, because its successor is given up: that one is retired in its place.
+    /// AWS is not changed.
+    Reinstate {
+        /// The id of the object that comes back.
+        id: String,
+        /// The id of the one that is given up.
+        retire: String,
+        /// Its settings.
+        observed: Spec,
+    },
     /// Forgets an object that the state knows and AWS does not; AWS is not changed.
     Forget {
         /// Its id.
@@ -244,7 +254,7 @@ impl Plan {
                 Action::Create { .. } | Action::Replace { .. } => counts.add += 1,
                 Action::Update { .. } => counts.change += 1,
                 Action::Delete { .. } => counts.destroy += 1,
-                Action::Record { .. } | Action::Forget { .. } | Action::Wait { .. } => {}
+                Action::Record { .. } | Action::Reinstate { .. } | Action::Forget { .. } | Action::Wait { .. } => {}
             }
         }
         counts
@@ -274,6 +284,9 @@ impl Plan {
 impl Action {
     /// Whether carrying it out changes something in AWS.
     pub fn is_mutating(&self) -> bool {
-        !matches!(self, Self::Record { .. } | Self::Forget { .. } | Self::Wait { .. })
+        !matches!(
+            self,
+            Self::Record { .. } | Self::Reinstate { .. } | Self::Forget { .. } | Self::Wait { .. }
+        )
     }
 }

@@ -21,6 +21,8 @@ use crate::{
 const NAMED: &str = "the configuration names it outright, so it is not the stack's any more";
 /// Why what was replaced is deleted.
 pub(super) const SUCCEEDED: &str = "its successor has taken over";
+/// Why everything is deleted. Visitors have been led back by then.
+pub(super) const DESTROYED: &str = "the stack is destroyed";
 
 /// One step of the cleaning up.
 pub(super) struct Removal {
@@ -54,14 +56,20 @@ impl Removal {
                 id,
                 observed: observed.clone(),
             },
-            changes: diff::deletion(observed),
+            // A hundred attributes that nobody set say nothing.
+            changes: diff::deletion(observed)
+                .into_iter()
+                .filter(|change| !change.path.starts_with("attributes."))
+                .collect(),
             reason: reason.into(),
         }
     }
 
     fn consequence(&self) -> Consequence {
         match self.action {
-            Action::Delete { .. } if self.reason != SUCCEEDED => consequence_of(self.address.kind(), Decision::Delete),
+            Action::Delete { .. } if ![SUCCEEDED, DESTROYED].contains(&self.reason.as_str()) => {
+                consequence_of(self.address.kind(), Decision::Delete)
+            }
             _ => Consequence::None,
         }
     }
@@ -103,8 +111,17 @@ pub(super) fn clean_up(
     let mut removals: Vec<Removal> = Vec::new();
     for (address, item) in decided.iter() {
         removals.extend(of_item(state, decided, address, item));
+        removals.extend(item.given_up.as_ref().map(|given_up| {
+            let id = Ref::Known(given_up.id.clone());
+            Removal::delete(address, id, &given_up.spec, SUCCEEDED)
+        }));
     }
-    for retired in &state.retired {
+    let comes_back = |id: &str| {
+        decided
+            .iter()
+            .any(|(_, item)| item.actual.as_ref().is_some_and(|actual| actual.id == id) && item.desired.is_some())
+    };
+    for retired in state.retired.iter().filter(|retired| !comes_back(&retired.id)) {
         removals.push(
             if retired.address.kind() == Kind::Certificate && names_certificate(config, &retired.id) {
                 Removal::forget(&retired.address, &retired.id, NAMED)

@@ -40,6 +40,8 @@ pub(super) struct Item {
     pub(super) reason: String,
     /// Whether it is deleted by the plan that makes it.
     pub(super) temporary: bool,
+    /// The object that has the resource's place in the state and is given up for this one.
+    pub(super) given_up: Option<Actual>,
 }
 
 /// What happens to a resource.
@@ -157,7 +159,12 @@ pub(super) fn decide(
         decided.resolve_all(&mut spec);
         let found = matching::find(config, observed, state, &address, &spec);
         let adopted = found.is_none();
-        let actual = found.or_else(|| adoptions.object(observed, &address).cloned());
+        let actual = found
+            .map(|found| standing.choose(state, &address, found, &spec))
+            .or_else(|| adoptions.object(observed, &address).cloned());
+        let given_up = actual
+            .as_ref()
+            .and_then(|actual| matching::given_up(observed, state, &address, actual));
         if let Some(actual) = &actual {
             standing.keep(actual, &mut spec);
         }
@@ -182,6 +189,10 @@ pub(super) fn decide(
             }
         }
         let mut item = compare(state, &address, actual, spec);
+        if given_up.is_some() && item.decision == Decision::Unchanged {
+            item.decision = Decision::Record;
+        }
+        item.given_up = given_up;
         if adopted && item.actual.is_some() && item.reason.is_empty() {
             item.reason = "adopted as the configuration asks".to_owned();
         }
@@ -259,6 +270,7 @@ fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Sp
             decision: Decision::Create,
             reason: reason.to_owned(),
             temporary: false,
+            given_up: None,
         };
     };
     let changes = diff::changes(&actual.spec, &desired);
@@ -297,6 +309,7 @@ fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Sp
         changes,
         reason,
         temporary: false,
+        given_up: None,
     }
 }
 
@@ -360,6 +373,7 @@ fn close_ports(config: &Config, observed: &Observed, decided: &mut Decided) {
             decision: Decision::Update,
             reason: "visitors come through the load balancer".to_owned(),
             temporary: false,
+            given_up: None,
         };
         decided.items.insert(closure_address(&group), item);
     }
@@ -455,6 +469,7 @@ fn surplus(config: &Config, observed: &Observed, state: &State, decided: &mut De
                     decision: Decision::Delete,
                     reason: "the configuration no longer asks for it".to_owned(),
                     temporary: false,
+                    given_up: None,
                 };
                 decided.items.insert(address.clone(), item);
             }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Refusal, Refused,
-    clean_up::{self, Removal},
+    clean_up::{self, DESTROYED, Removal},
     findings::users_beside,
     foreign, matching, names,
     sequence::{Sequence, Wait},
@@ -25,8 +25,6 @@ use crate::{
 
 /// The attribute that makes AWS refuse to delete a load balancer (`aws-facts.md` 3).
 const PROTECTION: &str = "deletion_protection.enabled";
-/// Why things are deleted.
-const DESTROYED: &str = "the stack is destroyed";
 
 /// What is asked for beside the usual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

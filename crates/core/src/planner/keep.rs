@@ -6,8 +6,9 @@
 use super::{addresses::load_balancer_address, matching};
 use crate::{
     config::Config,
-    observed::{Actual, Observed},
-    resource::{LoadBalancer, Ref, Spec},
+    diff,
+    observed::{Actual, Observed, Status},
+    resource::{Address, LoadBalancer, Ref, Spec},
     state::State,
 };
 
@@ -21,15 +22,46 @@ pub(super) struct Standing<'a> {
 
 impl<'a> Standing<'a> {
     pub(super) fn of(config: &Config, observed: &'a Observed, state: &State, wanted: Option<&Spec>) -> Self {
-        let found = matching::standing(config, observed, state, &load_balancer_address());
+        let address = load_balancer_address();
         let stays = |actual: &&Actual| match (&actual.spec, wanted) {
             (Spec::LoadBalancer(standing), Some(Spec::LoadBalancer(wanted))) => is_same_but_for_name(standing, wanted),
             _ => false,
         };
         Self {
-            load_balancer: found.filter(stays).map(|actual| actual.id.as_str()),
+            load_balancer: matching::standing(config, observed, state, &address)
+                .into_iter()
+                .chain(retired(observed, state, &address))
+                .find(stays)
+                .map(|actual| actual.id.as_str()),
             observed,
         }
+    }
+
+    /// The object that is to have the resource's place: the one that was found, or one on its way out that is as wanted
+    /// when the one that was found would have to be replaced for that. So what was begun by mistake is given up without
+    /// harm.
+    pub(super) fn choose(&self, state: &State, address: &Address, found: Actual, desired: &Spec) -> Actual {
+        let must_go = |actual: &Actual| {
+            let mut wanted = desired.clone();
+            self.keep(actual, &mut wanted);
+            let forced = diff::changes(&actual.spec, &wanted)
+                .iter()
+                .any(|change| change.forces_replacement);
+            forced || matches!(&actual.status, Status::Certificate { state, .. } if state != "ISSUED")
+        };
+        if !address.kind().has_id() {
+            return found;
+        }
+        let is_named = |actual: &Actual| {
+            let name = matching::name_of(desired);
+            name.is_some() && matching::name_of(&actual.spec) == name
+        };
+        let found_must_go = must_go(&found);
+        retired(self.observed, state, address)
+            .into_iter()
+            .find(|actual| !must_go(actual) && (found_must_go || (is_named(actual) && !is_named(&found))))
+            .cloned()
+            .unwrap_or(found)
     }
 
     /// Takes over into `desired` what stays as it stands.
@@ -74,6 +106,17 @@ impl<'a> Standing<'a> {
             user.is_some() && user != self.load_balancer
         })
     }
+}
+
+/// The objects of a resource that are on their way out and still there, the latest first.
+fn retired<'a>(observed: &'a Observed, state: &State, address: &Address) -> Vec<&'a Actual> {
+    state
+        .retired
+        .iter()
+        .rev()
+        .filter(|retired| retired.address == *address)
+        .filter_map(|retired| observed.object(address.kind(), &retired.id))
+        .collect()
 }
 
 fn is_same_but_for_name(standing: &LoadBalancer, wanted: &LoadBalancer) -> bool {

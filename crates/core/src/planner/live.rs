@@ -128,6 +128,7 @@ pub(super) fn add_proof_rules(config: &Config, observed: &Observed, state: &Stat
                 decision: Decision::Create,
                 reason: reason.to_owned(),
                 temporary: true,
+                given_up: None,
             },
             Some(actual) => {
                 let changes = diff::changes(&actual.spec, &spec);
@@ -143,6 +144,7 @@ pub(super) fn add_proof_rules(config: &Config, observed: &Observed, state: &Stat
                     decision,
                     reason: reason.to_owned(),
                     temporary: true,
+                    given_up: None,
                 }
             }
         };

@@ -61,6 +61,17 @@ fn by_content<'a>(observed: &'a Observed, state: &State, address: &Address, desi
         .or_else(|| of_kind().find(|actual| state.id(address) == Some(actual.id.as_str())))
 }
 
+/// The object that has the place of `actual` in the state, if that one comes back from being on its way out, or was made
+/// by a run that could not record it.
+pub(super) fn given_up(observed: &Observed, state: &State, address: &Address, actual: &Actual) -> Option<Actual> {
+    let current = state.id(address).filter(|current| *current != actual.id)?;
+    match address.kind() {
+        Kind::AliasRecord | Kind::ValidationRecord | Kind::PortClosure => None,
+        Kind::InstanceIngress => rule_by_id(observed, current),
+        kind => observed.object(kind, current).cloned(),
+    }
+}
+
 /// An object of the kind and name that is wanted, whosever it is.
 pub(super) fn named_like<'a>(observed: &'a Observed, desired: &Spec) -> Option<&'a Actual> {
     let name = name_of(desired)?;
@@ -70,7 +81,7 @@ pub(super) fn named_like<'a>(observed: &'a Observed, desired: &Spec) -> Option<&
         .find(|actual| actual.spec.kind() == desired.kind() && name_of(&actual.spec) == Some(name))
 }
 
-fn name_of(spec: &Spec) -> Option<&str> {
+pub(super) fn name_of(spec: &Spec) -> Option<&str> {
     match spec {
         Spec::SecurityGroup(group) => Some(&group.name),
         Spec::TargetGroup(group) => Some(&group.name),

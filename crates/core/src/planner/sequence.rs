@@ -182,8 +182,9 @@ fn stage(address: &Address, item: &Item) -> Stage {
 pub(super) fn consequence_of(kind: Kind, decision: Decision) -> Consequence {
     match (kind, decision) {
         (_, Decision::Record | Decision::Unchanged) => Consequence::None,
-        (Kind::AliasRecord | Kind::PortClosure, _)
-        | (Kind::Listener | Kind::Target | Kind::InstanceIngress, Decision::Delete) => Consequence::VisitorsNotice,
+        (Kind::AliasRecord | Kind::PortClosure, _) | (Kind::Listener | Kind::Target, Decision::Delete) => {
+            Consequence::VisitorsNotice
+        }
         (Kind::SecurityGroup | Kind::LoadBalancer | Kind::Listener, Decision::Update) => Consequence::Brief,
         (_, Decision::Create | Decision::Replace | Decision::Update | Decision::Delete) => Consequence::None,
     }
@@ -201,6 +202,26 @@ fn resource_step(state: &State, decided: &Decided, address: &Address, item: &Ite
     };
     if wider.is_some() && changes.is_empty() {
         return;
+    }
+    if let (Some(given_up), Some(actual)) = (&item.given_up, actual) {
+        let step = Step {
+            id: StepId(0),
+            address: address.clone(),
+            action: Action::Reinstate {
+                id: actual.id.clone(),
+                retire: given_up.id.clone(),
+                observed: given_up.spec.clone(),
+            },
+            changes: Vec::new(),
+            stage: Stage::Prepare,
+            consequence: Consequence::None,
+            reason: "what was to replace it is given up".to_owned(),
+            after: Vec::new(),
+        };
+        sequence.push(step, BTreeSet::new());
+        if item.decision == Decision::Record {
+            return;
+        }
     }
     let action = match (item.decision, actual) {
         (Decision::Create, _) => Action::Create {

@@ -15,7 +15,8 @@ fn something_leaves(state: &State, decided: &Decided) -> bool {
         )
     };
     decided.iter().any(|(address, item)| {
-        needs_rules(address.kind()) && matches!(item.decision, Decision::Replace | Decision::Delete)
+        needs_rules(address.kind())
+            && (item.given_up.is_some() || matches!(item.decision, Decision::Replace | Decision::Delete))
     }) || state.retired.iter().any(|retired| needs_rules(retired.address.kind()))
 }
 

@@ -294,7 +294,7 @@ fn leaves(state: &State, decided: &Decided, kinds: &[Kind]) -> bool {
     let item_leaves = |(address, item): (&Address, &Item)| {
         kinds.contains(&address.kind())
             && !item.temporary
-            && matches!(item.decision, Decision::Replace | Decision::Delete)
+            && (item.given_up.is_some() || matches!(item.decision, Decision::Replace | Decision::Delete))
     };
     decided.iter().any(item_leaves)
         || state

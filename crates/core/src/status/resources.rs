@@ -91,6 +91,7 @@ fn drift(world: &World<'_>, address: &Address, health: &Health) -> Option<Check>
         Action::Replace { .. } => format!("would be replaced: {}", step.reason),
         Action::Delete { .. } => format!("would be deleted: {}", step.reason),
         Action::Record { .. } => "would be written into the state, which does not have it".to_owned(),
+        Action::Reinstate { .. } => "would be put back in its place".to_owned(),
         Action::Forget { .. } => "would be taken out of the state".to_owned(),
     };
     Some(Check::ok(address.to_string(), CONFIGURATION, message).but(Verdict::Warning, REPAIR))

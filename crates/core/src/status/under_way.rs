@@ -6,6 +6,7 @@ use super::World;
 use crate::{
     check::{Check, Verdict},
     plan::{Action, Condition, Severity},
+    resource::Kind,
     value::Seconds,
 };
 
@@ -58,16 +59,23 @@ fn drains(world: &World<'_>) -> Vec<Check> {
         let Some(cutover) = world.state.cutovers.get(record) else {
             continue;
         };
+        let (comes, is_over) = if record.kind() == Kind::AliasRecord {
+            ("resolvers may remember the old address", "the old address is forgotten")
+        } else {
+            (
+                "requests may be under way by the old way",
+                "requests by the old way have ended",
+            )
+        };
         let message = match cutover.drained_at(*margin) {
             Some(at) if at > world.now => {
                 let left = at.duration_since(world.now).as_secs();
                 format!(
-                    "resolvers may remember the old address until {at:.0}, in {}; the next run after that closes the \
-                     instance",
+                    "{comes} until {at:.0}, in {}; the next run after that carries on",
                     u32::try_from(left).map_or_else(|_| format!("{left}s"), |left| Seconds::new(left).to_string())
                 )
             }
-            Some(at) => format!("the old address is forgotten since {at:.0}; the next run closes the instance"),
+            Some(at) => format!("{is_over} since {at:.0}; the next run carries on"),
             None => "the change of the record was not seen to reach all of Route 53's servers yet".to_owned(),
         };
         checks.push(Check::ok(record.to_string(), "drain", message));

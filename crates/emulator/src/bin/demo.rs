@@ -9,12 +9,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reconcile_emulator::{Error, Options, PythonEnvironment, Report, Scene, Seed, Settings, Visitor, VisitorOptions};
-use serde_json::json;
+use reconcile_emulator::{
+    Error, Options, PythonEnvironment, Report, Scene, Seed, SeedSite, SeededSite, Settings, Visitor,
+};
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 /// Seconds that resolvers may remember the site's address.
 const TTL: u32 = 2;
+/// Seconds that they may remember the load balancer's; on AWS 60.
+const LOAD_BALANCER_TTL: u32 = 1;
+/// The site that comes later.
+const SECOND: &str = "api.example.com";
+/// How many answers more say that a visitor comes by a way.
+const SETTLED: u64 = 40;
+/// How long a visitor may take to get there.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Exit code of `--detailed-exitcode` for pending changes.
 const PENDING: i32 = 2;
 
@@ -54,6 +64,10 @@ fn chapter(number: u8, title: &str) {
     say(&format!("\n{line}\n{}", "=".repeat(line.chars().count())));
 }
 
+fn failed(action: &'static str, path: PathBuf) -> impl FnOnce(std::io::Error) -> Error {
+    move |source| Error::File { action, path, source }
+}
+
 /// A folder with a configuration, and the program that is run in it.
 struct Desk {
     folder: tempfile::TempDir,
@@ -63,6 +77,41 @@ struct Desk {
 }
 
 impl Desk {
+    fn new(scene: &Scene) -> Result<Self, Error> {
+        let folder = tempfile::tempdir().map_err(failed("cannot make a folder in", std::env::temp_dir()))?;
+        let here =
+            std::env::current_exe().map_err(failed("cannot find", PathBuf::from("the folder of this program")))?;
+        let program = here
+            .with_file_name("reconcile")
+            .with_extension(std::env::consts::EXE_EXTENSION);
+        Ok(Self {
+            folder,
+            program,
+            environment: scene.emulator.environment(),
+            network: scene.data_plane.arguments(),
+        })
+    }
+
+    /// Writes the configuration with these sites. The stack is called after the first site's name all along.
+    fn configure(&self, scene: &Scene, sites: &[SeededSite]) -> Result<(), Error> {
+        let file = self.folder.path().join("reconcile.toml");
+        std::fs::write(&file, configuration(scene, sites)).map_err(failed("cannot write", file))
+    }
+
+    /// Writes into the state file that resolvers have forgotten everything.
+    fn pass_time(&self) -> Result<(), Error> {
+        let file = self.folder.path().join("state/www-example-com.json");
+        let text = std::fs::read_to_string(&file).map_err(failed("cannot read", file.clone()))?;
+        let mut state: Value = serde_json::from_str(&text).map_err(Error::unreadable("the state", &text))?;
+        let cutovers = state.get_mut("cutovers").and_then(Value::as_object_mut);
+        for cutover in cutovers.into_iter().flat_map(serde_json::Map::values_mut) {
+            if cutover.get("in_sync_at").is_some() {
+                cutover["in_sync_at"] = json!("2026-01-01T00:00:00Z");
+            }
+        }
+        std::fs::write(&file, state.to_string()).map_err(failed("cannot write", file))
+    }
+
     async fn run(&self, arguments: &[&str]) -> Result<ExitStatus, Error> {
         say(&format!("\n$ reconcile {}", arguments.join(" ")));
         let started = Instant::now();
@@ -87,6 +136,18 @@ impl Desk {
     }
 }
 
+/// Waits until a visitor has come some times more by the way that `count` counts, and tells what it saw.
+async fn comes(visitor: &Visitor, count: impl Fn(&Report) -> u64) -> Result<(), Error> {
+    let before = count(&visitor.report());
+    let report = visitor
+        .wait_until(PATIENCE, |report| {
+            report.failed > 0 || count(report) >= before + SETTLED
+        })
+        .await?;
+    say(&format!("\nThe visitor so far: {report}"));
+    Ok(())
+}
+
 async fn story() -> Result<bool, Error> {
     let started = Instant::now();
     chapter(1, "A web site on one instance");
@@ -95,6 +156,8 @@ async fn story() -> Result<bool, Error> {
     }
     let seed = Seed {
         ttl: TTL,
+        load_balancer_ttl: LOAD_BALANCER_TTL,
+        further_sites: vec![SeedSite::of(SECOND)],
         ..Seed::default()
     };
     let scene = Scene::start(Options::default(), &seed).await?;
@@ -104,10 +167,14 @@ async fn story() -> Result<bool, Error> {
         load_balancer_active_after: Some(4.0),
         registration_after: Some(1.0),
         change_in_sync_after: Some(1.0),
+        interfaces_linger_for: Some(2.0),
         ..Settings::default()
     };
     scene.emulator.control().change_settings(settings).await?;
-    let desk = desk(&scene)?;
+    let before = scene.emulator.inventory(&scene.world).await?;
+    let desk = Desk::new(&scene)?;
+    let first = &scene.world.sites[0];
+    desk.configure(&scene, std::slice::from_ref(first))?;
     let instance = scene.world.instance();
     say(&format!(
         "{domain} is an A record (TTL {TTL} s) with {address}, the public address of {id}.\n\
@@ -118,25 +185,19 @@ async fn story() -> Result<bool, Error> {
         id = instance.id,
         group = scene.world.security_group,
     ));
-    let options = VisitorOptions::of(&scene.world.domain).trusting(scene.instance_certificates());
-    let visitor = Visitor::start(&scene.data_plane, options)?;
+    let visitor = scene.visit(&scene.world.domain)?;
     visitor
         .wait_until(Duration::from_secs(20), |report| report.answered >= 10)
         .await?;
     say("\nThis is all that the user writes, in reconcile.toml:\n");
-    say(&configuration(&scene));
+    say(&configuration(&scene, std::slice::from_ref(first)));
 
     chapter(2, "What would happen: reconcile plan");
     let planned = desk.run(&["plan", "--detailed-exitcode"]).await?.code() == Some(PENDING);
 
-    chapter(3, "It happens: reconcile --yes");
+    chapter(3, "It happens, and is verified from outside: reconcile --yes");
     let applied = desk.run(&["--yes"]).await?.success();
-    let moved = visitor
-        .wait_until(Duration::from_secs(30), |report| {
-            report.failed > 0 || report.through_load_balancer >= 40
-        })
-        .await?;
-    say(&format!("\nThe visitor so far: {moved}"));
+    comes(&visitor, |report| report.through_load_balancer).await?;
 
     chapter(4, "The same command again changes nothing");
     scene.emulator.control().clear_requests().await?;
@@ -157,22 +218,66 @@ async fn story() -> Result<bool, Error> {
     let repaired = desk.run(&["--yes"]).await?.success();
     let settled = desk.run(&["plan", "--detailed-exitcode"]).await?.code() == Some(0);
 
-    chapter(6, "What the visitor saw");
-    let report: Report = visitor.stop().await;
-    say(&report.to_string());
+    chapter(6, "A second site behind the same load balancer");
+    say(&format!(
+        "{SECOND} stands on an instance of its own. Four lines more in reconcile.toml, and a second visitor, who asks for \
+         it twenty times a second from now on."
+    ));
+    let second_visitor = scene.visit(SECOND)?;
+    desk.configure(&scene, &scene.world.sites)?;
+    let joined = desk.run(&["--yes"]).await?.success();
+    comes(&second_visitor, |report| report.through_load_balancer).await?;
+
+    chapter(7, "Back to the instances, and forward again");
+    let back = desk.run(&["rollback", "--yes"]).await?.success();
+    comes(&visitor, |report| report.directly).await?;
+    desk.pass_time()?;
+    say(
+        "\nOn AWS resolvers may remember a load balancer for a minute. Here they do for a second, so the demo does not wait: \
+         it writes into the state file that the minute has passed.",
+    );
+    let forward = desk.run(&["--yes"]).await?.success();
+    comes(&visitor, |report| report.through_load_balancer).await?;
+
+    chapter(8, "Everything is taken away: reconcile destroy");
+    let led_back = desk.run(&["destroy", "--yes", "--purge-validation"]).await?.success();
+    comes(&visitor, |report| report.directly).await?;
+    desk.pass_time()?;
+    say("\nThat minute is written into the state file, too; the next run carries on.");
+    let destroyed = led_back && desk.run(&["destroy", "--yes", "--purge-validation"]).await?.success();
+    let after = scene.emulator.inventory(&scene.world).await?;
+
+    chapter(9, "What the visitors saw");
+    let reports = [
+        (scene.world.domain.as_str(), visitor.stop().await),
+        (SECOND, second_visitor.stop().await),
+    ];
+    for (domain, report) in &reports {
+        say(&format!("{domain}: {report}"));
+    }
+    let all = |holds: fn(&Report) -> bool| reports.iter().all(|(_, report)| holds(report));
     let checks = [
         ("the plan found changes to make", planned),
-        ("the apply came to its end", applied),
+        ("the apply came to its end, verified from outside", applied),
         ("the second run changed nothing", again && mutating == 0),
         (
             "the change by hand was found and repaired",
             found && repaired && settled,
         ),
+        ("the second site was added", joined),
         (
-            "the visitor moved to the load balancer",
-            report.through_load_balancer > 0,
+            "visitors went back to the instances, and forward again",
+            back && forward,
         ),
-        ("no request of the visitor failed", report.failed == 0),
+        (
+            "the stack was destroyed, and AWS is as it was before",
+            destroyed && after == before,
+        ),
+        (
+            "the visitors moved to the load balancer",
+            all(|report| report.through_load_balancer > 0),
+        ),
+        ("no request of the visitors failed", all(|report| report.failed == 0)),
     ];
     say("");
     for (what, holds) in checks {
@@ -186,29 +291,22 @@ async fn story() -> Result<bool, Error> {
     Ok(checks.iter().all(|(_, holds)| *holds))
 }
 
-fn configuration(scene: &Scene) -> String {
+fn configuration(scene: &Scene, sites: &[SeededSite]) -> String {
+    let sites: Vec<String> = sites.iter().map(site).collect();
     format!(
-        "region = \"{}\"\n\n[site.www]\ndomain   = \"{}\"\ninstance = \"{}\"\nhealth   = {{ path = \"/\" }}\n\n\
-         [lockdown]\ndrain_margin = \"1s\"   # for this demo; the default is ten minutes\n",
+        "region = \"{}\"\n\n{}\
+         [lockdown]           # for this demo; the defaults are ten minutes and two\n\
+         drain_margin = \"1s\"\nwait         = \"20s\"\n",
         scene.emulator.region(),
-        scene.world.domain,
-        scene.world.instance().id,
+        sites.concat(),
     )
 }
 
-fn desk(scene: &Scene) -> Result<Desk, Error> {
-    let failed = |action: &'static str, path: PathBuf| move |source| Error::File { action, path, source };
-    let folder = tempfile::tempdir().map_err(failed("cannot make a folder in", std::env::temp_dir()))?;
-    let file = folder.path().join("reconcile.toml");
-    std::fs::write(&file, configuration(scene)).map_err(failed("cannot write", file.clone()))?;
-    let here = std::env::current_exe().map_err(failed("cannot find", PathBuf::from("the folder of this program")))?;
-    let program = here
-        .with_file_name("reconcile")
-        .with_extension(std::env::consts::EXE_EXTENSION);
-    Ok(Desk {
-        folder,
-        program,
-        environment: scene.emulator.environment(),
-        network: scene.data_plane.arguments(),
-    })
+fn site(site: &SeededSite) -> String {
+    let name = site.domain.split('.').next().unwrap_or(&site.domain);
+    let instance = site.instances.first().map(|it| it.id.as_str()).unwrap_or_default();
+    format!(
+        "[site.{name}]\ndomain   = \"{}\"\ninstance = \"{instance}\"\nhealth   = {{ path = \"/\" }}\n\n",
+        site.domain,
+    )
 }

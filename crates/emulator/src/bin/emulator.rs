@@ -3,11 +3,25 @@
 use std::fmt::Write as _;
 use std::io::Write;
 
-use reconcile_emulator::{Error, Options, PythonEnvironment, Scene, Seed};
+use reconcile_emulator::{Error, Options, PythonEnvironment, Scene, Seed, SeedSite, SeededSite};
+
+const USAGE: &str = "\
+usage: cargo emulator [--instances N] [DOMAIN]...
+
+Starts an emulated AWS with www.example.com on N instances (1 unless said), and with each
+DOMAIN as a further site on as many instances of its own, until Ctrl-C or the end of standard
+input.
+";
+/// As many as there are addresses for, a few sites given.
+const MOST_INSTANCES: u8 = 8;
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    match run().await {
+    let Some(seed) = wanted(std::env::args().skip(1)) else {
+        let _ = std::io::stderr().write_all(USAGE.as_bytes());
+        return std::process::ExitCode::FAILURE;
+    };
+    match run(&seed).await {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
             let mut text = format!("error: {error}");
@@ -22,12 +36,33 @@ async fn main() -> std::process::ExitCode {
     }
 }
 
-async fn run() -> Result<(), Error> {
+/// The world that the command line asks for; `None` if it cannot be understood.
+fn wanted(mut arguments: impl Iterator<Item = String>) -> Option<Seed> {
+    let mut seed = Seed::default();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--instances" => {
+                let instances = arguments.next()?.parse().ok()?;
+                seed.instances = (1..=MOST_INSTANCES).contains(&instances).then_some(instances)?;
+            }
+            domain if domain.contains('.') && !domain.starts_with('-') => {
+                seed.further_sites.push(SeedSite::of(domain));
+            }
+            _ => return None,
+        }
+    }
+    for site in &mut seed.further_sites {
+        site.instances = seed.instances;
+    }
+    Some(seed)
+}
+
+async fn run(seed: &Seed) -> Result<(), Error> {
     let mut messages = std::io::stderr();
     if !PythonEnvironment::is_prepared() {
         let _ = writeln!(messages, "making the Python environment (once, about a minute) ...");
     }
-    let scene = Scene::start(Options::default(), &Seed::default()).await?;
+    let scene = Scene::start(Options::default(), seed).await?;
     let _ = std::io::stdout().write_all(instructions(&scene).as_bytes());
     let _ = writeln!(messages, "running; ends with Ctrl-C or at the end of standard input");
 
@@ -49,19 +84,44 @@ fn instructions(scene: &Scene) -> String {
         .into_iter()
         .map(|(name, value)| format!("export {name}={value}"))
         .collect();
-    let (instance, domain) = (world.instance(), &world.domain);
+    let sites: Vec<String> = world.sites.iter().map(site).collect();
+    let visits: Vec<String> = world
+        .sites
+        .iter()
+        .flat_map(|site| {
+            site.instances
+                .iter()
+                .map(move |instance| (&site.domain, instance.public))
+        })
+        .map(|(domain, address)| {
+            let port = data_plane.real_port(443).unwrap_or(443);
+            format!("#   curl -k --connect-to {domain}:443:{address}:{port} https://{domain}/")
+        })
+        .collect();
     format!(
         "# The emulated AWS\n{}\n\n\
-         # A configuration (reconcile.toml)\n#   region = \"{}\"\n#   [site.www]\n#   domain   = \"{domain}\"\n\
-         #   instance = \"{}\"\n#   health   = {{ path = \"/\" }}\n\n\
+         # A configuration (reconcile.toml)\n#   region = \"{}\"\n{}\n\
          # Options for the tool\n#   {}\n\n\
-         # The site, as it stands now\n#   curl -k --connect-to {domain}:443:{}:{} https://{domain}/\n",
+         # What is there, as it stands now\n{}\n",
         exports.join("\n"),
         emulator.region(),
-        instance.id,
+        sites.concat(),
         data_plane.arguments().join(" "),
-        instance.public,
-        data_plane.real_port(443).unwrap_or(443),
+        visits.join("\n"),
+    )
+}
+
+/// A site's part of the configuration, called by the first label of its name.
+fn site(site: &SeededSite) -> String {
+    let domain = &site.domain;
+    let instances: Vec<String> = site.instances.iter().map(|it| format!("\"{}\"", it.id)).collect();
+    let instances = match instances.as_slice() {
+        [instance] => format!("instance = {instance}"),
+        several => format!("instances = [{}]", several.join(", ")),
+    };
+    format!(
+        "#\n#   [site.{}]\n#   domain = \"{domain}\"\n#   {instances}\n#   health = {{ path = \"/\" }}\n",
+        domain.split('.').next().unwrap_or(domain),
     )
 }
 

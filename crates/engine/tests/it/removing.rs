@@ -5,7 +5,7 @@ use std::time::Duration;
 use reconcile_core::{
     plan::{Action, Stage, Step},
     resource::{Output, Ref},
-    state::{Intent, Operation, Origin, Retired},
+    state::{Entry, Intent, Operation, Origin, Retired},
 };
 use reconcile_engine::{OutcomeKind, StepError};
 
@@ -116,6 +116,49 @@ fn what_is_found_in_place_is_recorded_with_what_it_supplies() {
     let cutover = &stored.cutovers[&at(RECORD)];
     assert!(cutover.found && cutover.in_sync_at.is_some());
     assert_eq!(stored.resources[&at(RECORD)].origin, Origin::Adopted);
+}
+
+#[test]
+fn what_was_on_its_way_out_comes_back_and_its_successor_goes() {
+    let sim = with_retired();
+    let new = sim.put(None, &target_group(443, "/"));
+    {
+        let mut stored = sim.stored.borrow_mut();
+        let entry = Entry {
+            id: new.clone(),
+            outputs: [].into(),
+            origin: Origin::Created,
+            recorded_at: sim.clock.now(),
+        };
+        stored.resources.insert(at(TARGET_GROUP), entry);
+    }
+    let back = Action::Reinstate {
+        id: OLD.to_owned(),
+        retire: new.clone(),
+        observed: target_group(443, "/"),
+    };
+    let gone = Action::Delete {
+        id: Ref::Known(new.clone()),
+        observed: target_group(443, "/"),
+    };
+    let (back, gone) = (
+        step(TARGET_GROUP, Stage::Prepare, back),
+        step(TARGET_GROUP, Stage::Cleanup, gone),
+    );
+    let only_back = plan([back.clone()]);
+    sim.apply(&only_back).unwrap();
+    {
+        // Killed here, nothing is lost: the state knows both.
+        let stored = sim.stored.borrow();
+        assert_eq!(stored.id(&at(TARGET_GROUP)), Some(OLD));
+        let retired: Vec<&str> = stored.retired.iter().map(|retired| retired.id.as_str()).collect();
+        assert_eq!(retired, [new.as_str()]);
+    }
+    sim.apply(&plan([back, gone])).unwrap();
+    let stored = sim.stored.borrow();
+    assert!(stored.retired.is_empty());
+    assert_eq!(stored.id(&at(TARGET_GROUP)), Some(OLD));
+    assert_eq!(sim.objects.borrow().len(), 1);
 }
 
 #[test]

@@ -194,7 +194,7 @@ fn a_short_drain_is_waited_for() {
     let sim = with_cutover(true, None);
     assert_eq!(sim.apply(&drain(60)).unwrap().kind, OutcomeKind::Complete);
     assert!(sim.clock.now() >= "2026-01-01T00:06:00Z".parse().unwrap());
-    assert!(sim.count("waiting 1 alias_record.www.example.com: resolvers may remember the old address until") > 10);
+    assert!(sim.count("waiting 1 alias_record.www.example.com: resolvers may remember the old answer until") > 10);
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn lines(plan: &Plan) -> Vec<String> {
                 Action::Update { .. } => "update".to_owned(),
                 Action::Delete { .. } => "delete".to_owned(),
                 Action::Record { .. } => "record".to_owned(),
+                Action::Reinstate { .. } => "reinstate".to_owned(),
                 Action::Forget { .. } => "forget".to_owned(),
                 Action::Wait { condition, .. } => match condition {
                     Condition::ValidationKnown { .. } => "wait validation known",

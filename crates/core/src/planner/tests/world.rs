@@ -181,6 +181,16 @@ pub(super) fn apply(plan: &Plan, observed: &mut Observed, state: &mut State) {
                 }
                 state.retired.retain(|retired| retired.id != *id);
             }
+            Action::Reinstate { id, retire, observed } => {
+                state.retired.retain(|retired| retired.id != *id);
+                state.retired.push(Retired {
+                    address: step.address.clone(),
+                    id: retire.clone(),
+                    spec: observed.clone(),
+                    retired_at: now(),
+                });
+                set(state, &step.address, id.clone());
+            }
             Action::Record { id } => {
                 set(state, &step.address, id.clone());
                 cut_over(state, &step.address);

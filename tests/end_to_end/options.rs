@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reconcile_emulator::{Report, Scene, Seed, Visitor};
+use reconcile_emulator::{Report, Scene, Seed, SeedSite, Visitor};
 use serde_json::{Value, json};
 
 use crate::support::{Desk, NO_DRAIN, config, inventory, mutating_actions, records, scene_of};
@@ -493,6 +493,139 @@ async fn a_web_acl_protects_the_site_before_visitors_come_and_for_as_long_as_it_
         "nothing protects it"
     );
     no_changes(&desk).await;
+    let report = visitor.stop().await;
+    assert_eq!(report.failed, 0, "{report}");
+}
+
+/// A certificate for all names of the zone, made by hand.
+const WILDCARD: &str = r#"
+arn = acm.request_certificate(DomainName="example.com", SubjectAlternativeNames=["*.example.com"], ValidationMethod="DNS")["CertificateArn"]
+def look(): return acm.describe_certificate(CertificateArn=arn)["Certificate"]
+while not all("ResourceRecord" in o for o in look().get("DomainValidationOptions") or [{}]): time.sleep(0.05)
+record = look()["DomainValidationOptions"][0]["ResourceRecord"]
+r53.change_resource_record_sets(HostedZoneId=given, ChangeBatch={"Changes": [{"Action": "UPSERT", "ResourceRecordSet": {
+    "Name": record["Name"], "Type": "CNAME", "TTL": 300, "ResourceRecords": [{"Value": record["Value"]}]}}]})
+while look()["Status"] != "ISSUED": time.sleep(0.05)
+show(arn)
+"#;
+
+/// The certificates of the account, the default one of the listener and those that it chooses by name.
+const CERTIFICATES: &str = r#"
+[arn] = balancers().values()
+listener = next(l["ListenerArn"] for l in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"] if l["Port"] == 443)
+told = elb.describe_listener_certificates(ListenerArn=listener)["Certificates"]
+show({"all": sorted(c["CertificateArn"] for c in acm.list_certificates()["CertificateSummaryList"]),
+      "default": next(c["CertificateArn"] for c in told if c["IsDefault"]),
+      "by_name": sorted(c["CertificateArn"] for c in told if not c["IsDefault"])})
+"#;
+
+#[tokio::test]
+async fn a_certificate_is_named_for_one_site_then_for_both_and_stays_when_the_stack_is_done_with_it() {
+    let wanted = Seed {
+        further_sites: vec![SeedSite::of("shop.example.com")],
+        ..quick_dns()
+    };
+    let (scene, desk) = scene_of(&wanted, NO_DRAIN).await;
+    let shop = &scene.world.site("shop.example.com").unwrap().instances[0].id;
+    let arn = ask(&scene, WILDCARD, &json!(scene.world.zone)).await;
+    let configure = |www: &str, shop_certificate: &str| {
+        let lines = format!(
+            "{www}[site.shop]\ndomain = \"shop.example.com\"\ninstance = \"{shop}\"\nhealth = {{ path = \"/\" }}\n\
+             {shop_certificate}{NO_DRAIN}"
+        );
+        desk.configure(&format!("name = \"www-example-com\"\n{}", config(&scene.world, &lines)));
+    };
+    let named = format!("certificate = {arn}\n");
+    configure("", "");
+    let plan = desk.run(&["plan"]).await.expect(0);
+    for site in ["certificate.www: ", "certificate.shop: "] {
+        let told = plan
+            .stdout
+            .lines()
+            .find(|line| line.contains("note") && line.contains(site));
+        assert!(
+            told.is_some_and(|line| line.contains(arn.as_str().unwrap())),
+            "{site}\n{}",
+            plan.stdout
+        );
+    }
+
+    let visitor = scene.visit("shop.example.com").unwrap();
+    configure(&named, "");
+    desk.run(&["--yes"]).await.expect(0);
+    no_changes(&desk).await;
+    comes(&visitor, |report| report.through_load_balancer).await;
+    let look = async || ask(&scene, CERTIFICATES, &Value::Null).await;
+    let seen = look().await;
+    assert_eq!(seen["all"].as_array().unwrap().len(), 2, "one is requested: {seen}");
+    assert_ne!(seen["default"], arn);
+    assert_eq!(seen["by_name"], json!([arn]));
+
+    configure(&named, &named);
+    desk.run(&["--yes"]).await.expect(0);
+    desk.run(&["--yes"]).await.expect(0);
+    no_changes(&desk).await;
+    let seen = look().await;
+    assert_eq!(seen["default"], arn, "{seen}");
+    assert_eq!(seen["all"], json!([arn]), "the one that was requested is gone");
+
+    desk.age_state();
+    configure("", "");
+    desk.run(&["--yes"]).await.expect(0);
+    no_changes(&desk).await;
+    let seen = look().await;
+    assert!(
+        seen["all"].as_array().unwrap().len() == 3 && seen["all"].as_array().unwrap().contains(&arn),
+        "{seen}"
+    );
+    assert!(seen["default"] != arn && seen["by_name"] != json!([arn]), "{seen}");
+    let report = visitor.stop().await;
+    assert_eq!(report.failed, 0, "{report}");
+}
+
+#[tokio::test]
+async fn the_web_acl_is_before_a_new_load_balancer_before_visitors_come_there() {
+    let (scene, desk) = scene_of(&quick_dns(), NO_DRAIN).await;
+    let acl = ask(&scene, "show(web_acl('first'))", &Value::Null).await;
+    let configure = |scheme: &str, web_acl: &str| {
+        let lines = format!("{NO_DRAIN}[load_balancer]\nscheme = \"{scheme}\"\n{web_acl}");
+        desk.configure(&config(&scene.world, &lines));
+    };
+    let managed = format!("web_acl = {acl}\n");
+    configure("internal", &managed);
+    // Nobody comes to an internal one from here, so it stays without visitors.
+    desk.run(&["--yes", "--until", "prepare"]).await.expect(0);
+    let visitor = scene.visit(&scene.world.domain).unwrap();
+    comes(&visitor, |report| report.directly).await;
+
+    // One that the configuration does not name does not come along, which is told.
+    configure("internet-facing", "");
+    desk.run(&["plan"]).await.expect(0).shows("does not come along");
+
+    configure("internet-facing", &managed);
+    scene.emulator.control().clear_requests().await.unwrap();
+    desk.run(&["--yes"]).await.expect(0);
+    let actions = mutating_actions(&scene.emulator).await;
+    let at = |wanted: &str| {
+        actions
+            .iter()
+            .position(|action| action == wanted)
+            .unwrap_or_else(|| panic!("{wanted} is not among {actions:?}"))
+    };
+    assert!(at("CreateLoadBalancer") < at("AssociateWebACL"), "{actions:?}");
+    assert!(at("AssociateWebACL") < at("ChangeResourceRecordSets"), "{actions:?}");
+    assert!(at("ChangeResourceRecordSets") < at("DisassociateWebACL"), "{actions:?}");
+    comes(&visitor, |report| report.through_load_balancer).await;
+    desk.pass_drain();
+    desk.run(&["--yes"]).await.expect(0);
+    no_changes(&desk).await;
+    let look = "show({name: protection(arn) for name, arn in balancers().items()})";
+    let found = ask(&scene, look, &Value::Null).await;
+    let protections = found.as_object().unwrap();
+    assert!(
+        protections.len() == 1 && protections.values().all(|name| name == "first"),
+        "{found}"
+    );
     let report = visitor.stop().await;
     assert_eq!(report.failed, 0, "{report}");
 }

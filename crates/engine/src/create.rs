@@ -134,7 +134,11 @@ fn enter(
     now: jiff::Timestamp,
 ) {
     if let Some(old) = old
-        && !state.retired.iter().any(|retired| retired.id == old.id)
+        // The web ACL of a load balancer has its id, and each is retired.
+        && !state
+            .retired
+            .iter()
+            .any(|retired| retired.id == old.id && retired.address == *address)
     {
         state.retired.push(Retired {
             address: address.clone(),

@@ -84,7 +84,10 @@ fn retire_other(state: &mut State, address: &Address, id: &str, now: Timestamp) 
     let old = state.id(address).filter(|old| *old != id && !address.kind().has_id());
     if let Some(old) = old.map(str::to_owned)
         && let Some(spec) = like(address, &old)
-        && !state.retired.iter().any(|retired| retired.id == old)
+        && !state
+            .retired
+            .iter()
+            .any(|retired| retired.id == old && retired.address == *address)
     {
         let address = address.clone();
         state.retired.push(Retired {

@@ -186,8 +186,8 @@ pub(crate) fn choose_zones(
                         Some(zone) => format!("the hosted zone `{zone}` is not a public one that can hold `{name}`"),
                         None => format!("no public hosted zone of this account can hold `{name}`"),
                     },
-                    "create the hosted zone and delegate the name to it, or correct `domain`, `aliases` or `zone`; \
-                     without it the certificate could never be issued",
+                    "create the hosted zone and delegate the name to it, or correct `domain`, `aliases` or `zone`; if another \
+                     account has it, set `dns.role` or `dns.profile`; without it the certificate could never be issued",
                 )),
                 several => {
                     let ids: Vec<&str> = several.iter().map(|zone| zone.id.as_str()).collect();

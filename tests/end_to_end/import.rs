@@ -84,7 +84,6 @@ async fn what_cannot_be_taken_over_is_refused_before_aws_is_asked() {
 }
 
 #[tokio::test]
-#[ignore = "objects that are adopted are not looked up in AWS yet"]
 async fn an_object_made_by_hand_becomes_the_stacks() {
     let (scene, desk) = scene(1, NO_DRAIN).await;
     let made = scene
@@ -137,7 +136,6 @@ async fn an_object_made_by_hand_becomes_the_stacks() {
 }
 
 #[tokio::test]
-#[ignore = "objects that are adopted are not looked up in AWS yet"]
 async fn what_is_not_there_or_somebody_elses_is_left_alone() {
     let (scene, desk) = scene(1, NO_DRAIN).await;
     let made = scene
@@ -167,7 +165,6 @@ async fn what_is_not_there_or_somebody_elses_is_left_alone() {
 }
 
 #[tokio::test]
-#[ignore = "objects that are adopted are not looked up in AWS yet"]
 async fn a_record_that_leads_elsewhere_is_moved_once_it_is_taken_over() {
     let (scene, desk) = scene(1, NO_DRAIN).await;
     let script = r#"

@@ -152,7 +152,7 @@ pub(super) fn decide(
         forgotten: BTreeMap::new(),
     };
     let mut refusals = Vec::new();
-    let adoptions = adoptions(config, observed, state, desired.iter(), &mut refusals);
+    let adoptions = adoptions(config, observed, state, &desired.iter(), &mut refusals);
     let standing = Standing::of(config, observed, state, desired.get(&load_balancer_address()));
     // In the order of addresses: a resource refers only to kinds above its own, whose fate is known by then.
     for (address, mut spec) in desired {
@@ -194,7 +194,7 @@ pub(super) fn decide(
         }
         item.given_up = given_up;
         if adopted && item.actual.is_some() && item.reason.is_empty() {
-            item.reason = "adopted as the configuration asks".to_owned();
+            "adopted as the configuration asks".clone_into(&mut item.reason);
         }
         decided.items.insert(address, item);
     }

@@ -376,17 +376,24 @@ async fn a_load_balancer_learns_ipv6_and_forgets_it_again() {
     let visitor = scene.visit(&scene.world.domain).unwrap();
     comes(&visitor, |report| report.through_load_balancer).await;
     let name = &scene.world.domain;
+    const BOTH: [&str; 2] = ["tcp 443..443 0.0.0.0/0", "tcp 443..443 ::/0"];
     for (kind, families, rules) in [
-        ("dualstack", 2, vec!["tcp 443..443 0.0.0.0/0", "tcp 443..443 ::/0"]),
+        ("dualstack", 2, BOTH.to_vec()),
         ("ipv4", 1, vec!["tcp 443..443 0.0.0.0/0"]),
     ] {
         let more = format!("{NO_DRAIN}[load_balancer]\nip_address_type = \"{kind}\"\n");
         desk.configure(&config(&scene.world, &more));
-        desk.run(&["plan", "--detailed-exitcode"])
-            .await
-            .expect(2)
-            .shows("Plan: 0 to add, 3 to change, 0 to destroy.");
+        let plan = desk.run(&["plan", "--detailed-exitcode"]).await.expect(2);
+        if kind == "dualstack" {
+            plan.shows("Plan: 0 to add, 3 to change, 0 to destroy.");
+        } else {
+            plan.shows(ONE_CHANGE).shows("keeps its IPv6 addresses until");
+        }
         desk.run(&["--yes"]).await.expect(0);
+        // The records go first, and what they lead to once they are forgotten.
+        let seen = inventory(&scene.emulator, &scene.world).await;
+        assert_eq!(seen["balancers"][0]["IpAddressType"], "dualstack");
+        assert_eq!(balancer_rules(&seen), BOTH);
         desk.pass_drain();
         desk.run(&["--yes"]).await.expect(0);
         no_changes(&desk).await;

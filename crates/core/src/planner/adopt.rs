@@ -44,7 +44,7 @@ pub(super) fn adoptions<'a>(
 ) -> Adoptions {
     let mut adoptions = Adoptions::default();
     for adoption in &config.adopt {
-        match one(config, observed, state, wanted.clone(), adoption) {
+        match one(config, observed, state, wanted, adoption) {
             Ok(Some(address)) => {
                 adoptions.by_address.insert(address, adoption.id.clone());
             }
@@ -59,7 +59,7 @@ fn one<'a>(
     config: &Config,
     observed: &Observed,
     state: &State,
-    wanted: impl Iterator<Item = (&'a Address, &'a Spec)> + Clone,
+    wanted: &(impl Iterator<Item = (&'a Address, &'a Spec)> + Clone),
     adoption: &Adoption,
 ) -> Result<Option<Address>, Refusal> {
     let Adoption { address, id } = adoption;
@@ -131,6 +131,7 @@ fn one<'a>(
         ));
     }
     let candidates: Vec<&Address> = wanted
+        .clone()
         .filter(|(candidate, spec)| {
             candidate.kind() == actual.spec.kind() && !is_done(candidate) && is_same_port(&actual.spec, spec)
         })

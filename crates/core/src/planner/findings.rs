@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     addresses::{certificate_address, listener_address, load_balancer_address, record_address, target_address},
     decide::{Decided, Decision, groups},
-    desired::listeners::hsts_waits,
+    desired::{keeps_ipv6, listeners::hsts_waits},
     foreign,
     foundation::{Foundation, is_shared},
     live, names,
@@ -130,6 +130,13 @@ fn choices(config: &Config, observed: &Observed, state: &State, decided: &Decide
             &load_balancer.to_string(),
             "the load balancer is replaced: a web ACL or Shield protection that others gave the old one does not come along",
             "set `load_balancer.web_acl` to have the web ACL in place before visitors move, and protect the new one",
+        );
+    }
+    if keeps_ipv6(config, observed, state) {
+        findings.note(
+            "load_balancer.ip_address_type",
+            "the load balancer keeps its IPv6 addresses until no record leads to them any more",
+            "run again after the cutover: the next plan takes them away",
         );
     }
     if hsts_waits(config, observed, state) {

@@ -11,11 +11,12 @@ use super::{
         target_group_address, web_acl_address,
     },
     foundation::Foundation,
+    matching,
 };
 use crate::{
     config::{CertificateSource, Config, HttpMode, IpAddressType, Site, SiteName, defaults},
     naming,
-    observed::Observed,
+    observed::{Observed, StoredAlias},
     resource::{
         Address, AliasRecord, AliasTarget, Certificate, HealthCheck, InstanceIngress, Kind, LoadBalancer, Output, Peer,
         PortClosure, RecordData, RecordType, Ref, Rule, SecurityGroup, Spec, Tags, Target, TargetGroup,
@@ -61,8 +62,15 @@ pub(super) fn desired(config: &Config, foundation: &Foundation, observed: &Obser
     };
     let load_balancer = load_balancer_address();
     let security_group = security_group_address();
+    let (ip_address_type, kept_rules) = if keeps_ipv6(config, observed, state) {
+        (IpAddressType::Dualstack, ipv6_rules(config, observed, state))
+    } else {
+        (config.load_balancer.ip_address_type, BTreeSet::new())
+    };
     builder.add(security_group.clone(), |tags| {
-        Spec::SecurityGroup(group(config, foundation, tags))
+        let mut group = group(config, foundation, tags);
+        group.ingress.extend(kept_rules.iter().cloned());
+        Spec::SecurityGroup(group)
     });
     let scheme = config.load_balancer.scheme;
     let load_balancer_name = naming::name(&config.name, "alb", &[&format!("{scheme:?}"), foundation.vpc.as_str()]);
@@ -71,7 +79,7 @@ pub(super) fn desired(config: &Config, foundation: &Foundation, observed: &Obser
             name: load_balancer_name.clone(),
             scheme,
             vpc: foundation.vpc.clone(),
-            ip_address_type: config.load_balancer.ip_address_type,
+            ip_address_type,
             subnets: foundation.subnets.clone(),
             security_group: Ref::id_of(&security_group),
             attributes: attributes::of_load_balancer(&config.load_balancer.attributes),
@@ -192,6 +200,35 @@ fn targets(name: &SiteName, site: &Site, foundation: &Foundation, load_balancer_
                 })
             });
         }
+    }
+}
+
+/// Whether the load balancer keeps its IPv6 addresses although the configuration asks for none: records lead visitors to
+/// them, and these have to be gone first, and forgotten.
+pub(super) fn keeps_ipv6(config: &Config, observed: &Observed, state: &State) -> bool {
+    let standing = matching::standing(config, observed, state, &load_balancer_address());
+    let Some(standing) = standing else { return false };
+    let is_dualstack =
+        matches!(&standing.spec, Spec::LoadBalancer(it) if it.ip_address_type == IpAddressType::Dualstack);
+    let dns_name = standing.outputs.get(&Output::DnsName);
+    config.load_balancer.ip_address_type == IpAddressType::Ipv4
+        && is_dualstack
+        && observed.record_sets.iter().any(|set| {
+            let alias = set.alias.as_ref().map(|alias| StoredAlias::normal_name(&alias.name));
+            set.record_type == RecordType::Aaaa.as_str() && alias.is_some() && alias.as_ref() == dns_name
+        })
+}
+
+/// The rules of the load balancer's group that admit visitors by IPv6.
+fn ipv6_rules(config: &Config, observed: &Observed, state: &State) -> BTreeSet<Rule> {
+    match matching::standing(config, observed, state, &security_group_address()).map(|actual| &actual.spec) {
+        Some(Spec::SecurityGroup(group)) => group
+            .ingress
+            .iter()
+            .filter(|rule| matches!(&rule.peer, Peer::Cidr(cidr) if !cidr.is_ipv4()))
+            .cloned()
+            .collect(),
+        _ => BTreeSet::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod adopt;
 mod back;
 mod drift;
+mod foreign;
 mod import;
 mod rebuild;
 mod refusals;

@@ -92,7 +92,7 @@ impl<E: Environment> Run<'_, E> {
         let token = self.token(address, desired);
         let begun = self.now();
         self.begin(address, Operation::Create, Some(&token), |state| {
-            memory::before_create(state, address, begun);
+            memory::before_create(state, address, desired, begun);
         })
         .await?;
         tracing::debug!(%address, "create");
@@ -101,6 +101,7 @@ impl<E: Environment> Run<'_, E> {
         self.end(address, |state| {
             enter(state, address, &made.id, made.outputs, Origin::Created, old, now);
             memory::carried_by(state, address, made.dns_change);
+            memory::took_effect(state, address, now);
         })
         .await?;
         Ok(made.id)

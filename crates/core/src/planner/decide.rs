@@ -16,6 +16,7 @@ use super::{
 use crate::{
     config::{CertificateSource, Config, defaults},
     diff::{self, Change},
+    naming,
     observed::{Actual, Observed, Status},
     resource::{Address, Kind, Output, Outputs, PortClosure, Ref, Rule, Spec},
     state::State,
@@ -26,10 +27,12 @@ use crate::{
 const FRESH: Seconds = Seconds::new(120);
 
 /// What happens to one resource.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Item {
     /// The object, if there is one.
     pub(super) actual: Option<Actual>,
+    /// The object that takes over from `actual`, where it stands already.
+    pub(super) successor: Option<String>,
     /// What is wanted, resolved as far as can be; `None` for what is no longer wanted.
     pub(super) desired: Option<Spec>,
     /// What happens.
@@ -40,6 +43,8 @@ pub(super) struct Item {
     pub(super) reason: String,
     /// Whether it is deleted by the plan that makes it.
     pub(super) temporary: bool,
+    /// Whether visitors who come to another target group now come to this one's by it.
+    pub(super) takes_over: bool,
 }
 
 /// What happens to a resource.
@@ -70,6 +75,12 @@ impl Decided {
         self.items.insert(address, item);
     }
 
+    pub(super) fn take_over(&mut self, address: &Address) {
+        if let Some(item) = self.items.get_mut(address) {
+            item.takes_over = true;
+        }
+    }
+
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (&Address, &Item)> {
         self.items.iter()
     }
@@ -94,6 +105,21 @@ impl Decided {
                 item.decision,
                 Decision::Create | Decision::Replace | Decision::Update | Decision::Delete
             )
+        })
+    }
+
+    /// Whether an object stays, at whatever address: two sites may share what is known by its content.
+    pub(super) fn keeps(&self, kind: Kind, id: &str) -> bool {
+        self.items.iter().any(|(address, item)| {
+            address.kind() == kind
+                && !item.temporary
+                && match item.decision {
+                    Decision::Replace => item.successor.as_deref() == Some(id),
+                    Decision::Delete | Decision::Create => false,
+                    Decision::Update | Decision::Record | Decision::Unchanged => {
+                        item.actual.as_ref().is_some_and(|actual| actual.id == id)
+                    }
+                }
         })
     }
 
@@ -157,11 +183,18 @@ pub(super) fn decide(
         decided.resolve_all(&mut spec);
         let found = matching::find(config, observed, state, &address, &spec);
         let adopted = found.is_none();
+        let (found, successor) = match found {
+            Some(found) => match predecessor(observed, state, &address, &found) {
+                Some(old) => (Some(old), Some(found.id)),
+                None => (Some(found), None),
+            },
+            None => (None, None),
+        };
         let actual = found.or_else(|| adoptions.object(observed, &address).cloned());
         if let Some(actual) = &actual {
             standing.keep(actual, &mut spec);
         }
-        if let Some(refusal) = name_is_taken(observed, state, &address, actual.as_ref(), &spec) {
+        if let Some(refusal) = name_is_taken(config, observed, state, &address, actual.as_ref(), &spec) {
             refusals.push(refusal);
             continue;
         }
@@ -182,14 +215,17 @@ pub(super) fn decide(
             }
         }
         let mut item = compare(state, &address, actual, spec);
+        refusals.extend(protected(&address, &item));
+        item.successor = successor;
         if adopted && item.actual.is_some() && item.reason.is_empty() {
             item.reason = "adopted as the configuration asks".to_owned();
         }
         decided.items.insert(address, item);
     }
-    live::refuse_at_once(&decided, &mut refusals);
-    live::add_proof_rules(config, observed, state, &mut decided);
     surplus(config, observed, state, &mut decided, &mut refusals);
+    live::mark_takeovers(config, observed, &mut decided);
+    live::refuse_at_once(config, &decided, &mut refusals);
+    live::add_proof_rules(config, observed, state, &mut decided);
     close_ports(config, observed, &mut decided);
     if refusals.is_empty() {
         Ok(decided)
@@ -202,6 +238,7 @@ pub(super) fn decide(
 
 /// Why a resource cannot have its name: somebody else's object has it, or one of the stack's own that is on its way out.
 fn name_is_taken(
+    config: &Config,
     observed: &Observed,
     state: &State,
     address: &Address,
@@ -212,7 +249,12 @@ fn name_is_taken(
     if actual.is_some_and(|actual| actual.id == bearer.id) {
         return None;
     }
-    if state.retired.iter().any(|retired| retired.id == bearer.id) {
+    let retired = state.retired.iter().any(|retired| retired.id == bearer.id);
+    if !retired && actual.is_some() && naming::is_owned(&bearer.tags, &config.name, address) {
+        // An earlier run made it to take over and could not record it: it is taken in place of a new one.
+        return None;
+    }
+    if retired {
         return Some(Refusal::new(
             address.to_string(),
             format!(
@@ -245,6 +287,46 @@ fn name_is_taken(
     ))
 }
 
+/// The attribute that makes AWS refuse to delete a load balancer (`aws-facts.md` 3).
+pub(super) const PROTECTION: &str = "deletion_protection.enabled";
+
+/// Why a load balancer is not replaced: its old one could not be deleted, and would cost money for good.
+fn protected(address: &Address, item: &Item) -> Option<Refusal> {
+    match item.actual.as_ref().map(|actual| &actual.spec) {
+        Some(Spec::LoadBalancer(standing))
+            if item.decision == Decision::Replace
+                && standing.attributes.get(PROTECTION).is_some_and(|value| value == "true") =>
+        {
+            Some(Refusal::new(
+                address.to_string(),
+                format!("{}, and the load balancer is protected from deletion", item.reason),
+                "set `load_balancer.deletion_protection = false` and run `reconcile` before this change; set it again after",
+            ))
+        }
+        _ => None,
+    }
+}
+
+fn is_retired(state: &State, address: &Address, id: &str) -> bool {
+    state
+        .retired
+        .iter()
+        .any(|retired| retired.id == id && retired.address == *address)
+}
+
+/// The object that the state knows, where another one with the content that is wanted was found: an earlier run made the
+/// successor and could not record it, or the predecessor is wanted again. The one takes over from the other then.
+fn predecessor(observed: &Observed, state: &State, address: &Address, found: &Actual) -> Option<Actual> {
+    let id = state.id(address).filter(|id| *id != found.id)?;
+    match address.kind() {
+        Kind::Target | Kind::ListenerCertificate | Kind::WebAclAssociation => {
+            observed.object(address.kind(), id).cloned()
+        }
+        Kind::InstanceIngress => matching::rule_by_id(observed, id),
+        _ => None,
+    }
+}
+
 fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Spec) -> Item {
     let Some(actual) = actual else {
         let reason = if state.id(address).is_some() {
@@ -259,6 +341,8 @@ fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Sp
             decision: Decision::Create,
             reason: reason.to_owned(),
             temporary: false,
+            takes_over: false,
+            successor: None,
         };
     };
     let changes = diff::changes(&actual.spec, &desired);
@@ -287,6 +371,8 @@ fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Sp
         (Decision::Update, String::new())
     } else if state.id(address) != Some(actual.id.as_str()) {
         (Decision::Record, "the state does not have it yet".to_owned())
+    } else if is_retired(state, address, &actual.id) {
+        (Decision::Record, "it was on its way out and is wanted again".to_owned())
     } else {
         (Decision::Unchanged, String::new())
     };
@@ -297,6 +383,8 @@ fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Sp
         changes,
         reason,
         temporary: false,
+        takes_over: false,
+        successor: None,
     }
 }
 
@@ -360,6 +448,8 @@ fn close_ports(config: &Config, observed: &Observed, decided: &mut Decided) {
             decision: Decision::Update,
             reason: "visitors come through the load balancer".to_owned(),
             temporary: false,
+            takes_over: false,
+            successor: None,
         };
         decided.items.insert(closure_address(&group), item);
     }
@@ -455,6 +545,8 @@ fn surplus(config: &Config, observed: &Observed, state: &State, decided: &mut De
                     decision: Decision::Delete,
                     reason: "the configuration no longer asks for it".to_owned(),
                     temporary: false,
+                    takes_over: false,
+                    successor: None,
                 };
                 decided.items.insert(address.clone(), item);
             }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{
     Refusal, Refused,
     clean_up::{self, Removal},
+    decide::PROTECTION,
     findings::users_beside,
     matching, names,
     sequence::{Sequence, Wait},
@@ -23,8 +24,6 @@ use crate::{
     value::{DomainName, SecurityGroupId},
 };
 
-/// The attribute that makes AWS refuse to delete a load balancer (`aws-facts.md` 3).
-const PROTECTION: &str = "deletion_protection.enabled";
 /// Why things are deleted.
 const DESTROYED: &str = "the stack is destroyed";
 

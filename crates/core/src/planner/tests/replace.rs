@@ -31,8 +31,8 @@ fn a_target_group_is_proven_before_visitors_come_there_and_the_old_one_goes_last
             "prepare create listener_rule.443.www.proof",
             "prepare replace target.www.i-0a",
             "cutover update listener.443",
-            "cleanup delete target.www.i-0a",
             "cleanup delete listener_rule.443.www.proof",
+            "cleanup delete target.www.i-0a",
             "cleanup delete target_group.www",
         ]
     );

@@ -48,11 +48,7 @@ pub(crate) fn before_update(state: &mut State, address: &Address, observed: &Spe
         | (
             Spec::ListenerRule(ListenerRule { target_group: from, .. }),
             Spec::ListenerRule(ListenerRule { target_group: to, .. }),
-        ) => {
-            if from != to {
-                begin_cutover(state, address, Seconds::default(), now);
-            }
-        }
+        ) if from != to => begin_cutover(state, address, Seconds::default(), now),
         (Spec::PortClosure(standing), Spec::PortClosure(wanted)) => {
             let mut closure = match state.saved.get(address) {
                 Some(Saved {

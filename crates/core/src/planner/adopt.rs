@@ -39,7 +39,7 @@ pub(super) fn adoptions<'a>(
     config: &Config,
     observed: &Observed,
     state: &State,
-    wanted: impl Iterator<Item = (&'a Address, &'a Spec)> + Clone,
+    wanted: &(impl Iterator<Item = (&'a Address, &'a Spec)> + Clone),
     refusals: &mut Vec<Refusal>,
 ) -> Adoptions {
     let mut adoptions = Adoptions::default();

@@ -120,7 +120,9 @@ pub(super) fn clean_up(
     for (address, item) in decided.iter() {
         let removal = of_item(state, decided, address, item);
         if live::gives_way(config, decided, address, item) {
-            removal.into_iter().for_each(|removal| give_way(removal, sequence));
+            if let Some(removal) = removal {
+                give_way(removal, sequence);
+            }
         } else {
             removals.extend(removal);
         }

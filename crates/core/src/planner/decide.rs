@@ -1,26 +1,21 @@
 //! What happens to each resource: nothing, or it is made, changed, replaced, deleted, recorded or forgotten.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use super::{
-    Refusal, Refused,
-    addresses::{closure_address, load_balancer_address},
-    adopt::adoptions,
-    desired::{Desired, closed},
-    foundation::is_shared,
-    keep::Standing,
+    Refusal, Refused, addresses::load_balancer_address, adopt::adoptions, closures, desired::Desired, keep::Standing,
     live, matching, names,
 };
 use crate::{
-    config::{CertificateSource, Config, defaults},
+    config::{CertificateSource, Config},
     diff::{self, Change},
     naming,
     observed::{Actual, Observed, Status},
-    resource::{Address, Kind, Output, Outputs, PortClosure, Ref, Rule, Spec},
+    resource::{Address, Kind, Output, Ref, Spec},
     state::State,
-    value::{InstanceId, Seconds, SecurityGroupId},
+    value::Seconds,
 };
 
 /// How long an object that was just made may be unknown to AWS's reads (`aws-facts.md` 7.1).
@@ -176,7 +171,7 @@ pub(super) fn decide(
         forgotten: BTreeMap::new(),
     };
     let mut refusals = Vec::new();
-    let adoptions = adoptions(config, observed, state, desired.iter(), &mut refusals);
+    let adoptions = adoptions(config, observed, state, &desired.iter(), &mut refusals);
     let standing = Standing::of(config, observed, state, desired.get(&load_balancer_address()));
     // In the order of addresses: a resource refers only to kinds above its own, whose fate is known by then.
     for (address, mut spec) in desired {
@@ -218,7 +213,7 @@ pub(super) fn decide(
         refusals.extend(protected(&address, &item));
         item.successor = successor;
         if adopted && item.actual.is_some() && item.reason.is_empty() {
-            item.reason = "adopted as the configuration asks".to_owned();
+            "adopted as the configuration asks".clone_into(&mut item.reason);
         }
         decided.items.insert(address, item);
     }
@@ -226,7 +221,7 @@ pub(super) fn decide(
     live::mark_takeovers(config, observed, &mut decided);
     live::refuse_at_once(config, &decided, &mut refusals);
     live::add_proof_rules(config, observed, state, &mut decided);
-    close_ports(config, observed, &mut decided);
+    closures::close_ports(config, observed, &mut decided);
     if refusals.is_empty() {
         Ok(decided)
     } else {
@@ -413,100 +408,6 @@ fn refuse_unknown_yet(
             "run again in two minutes: if it is really gone, it is made again then",
         ));
     }
-}
-
-/// The web ports that are open to the world in the instances' own groups.
-fn close_ports(config: &Config, observed: &Observed, decided: &mut Decided) {
-    if !config.lockdown.enabled {
-        return;
-    }
-    for (group, ports, instances) in groups(config, observed) {
-        let open = exact_world_rules(observed, &group, &ports);
-        let owned = observed
-            .security_groups
-            .get(&group)
-            .is_some_and(|facts| facts.owner == observed.identity.account);
-        if open.is_empty() || !owned || is_shared(observed, &group, &instances.iter().collect()) {
-            continue;
-        }
-        let actual = Spec::PortClosure(PortClosure {
-            group: group.clone(),
-            descriptions: descriptions(observed, &group, &open),
-            open,
-        });
-        let desired = closed(&group);
-        let item = Item {
-            changes: diff::changes(&actual, &desired),
-            actual: Some(Actual {
-                id: group.to_string(),
-                spec: actual,
-                outputs: Outputs::new(),
-                status: Status::Exists,
-                tags: BTreeMap::new(),
-            }),
-            desired: Some(desired),
-            decision: Decision::Update,
-            reason: "visitors come through the load balancer".to_owned(),
-            temporary: false,
-            takes_over: false,
-            successor: None,
-        };
-        decided.items.insert(closure_address(&group), item);
-    }
-}
-
-/// The groups of the sites' instances, with the web ports of the sites they serve and those instances.
-pub(super) fn groups(
-    config: &Config,
-    observed: &Observed,
-) -> Vec<(SecurityGroupId, BTreeSet<u16>, BTreeSet<InstanceId>)> {
-    let mut groups: BTreeMap<SecurityGroupId, (BTreeSet<u16>, BTreeSet<InstanceId>)> = BTreeMap::new();
-    for site in config.sites.values() {
-        for id in &site.instances {
-            let Some(instance) = observed.instances.get(id) else {
-                continue;
-            };
-            for group in &instance.security_groups {
-                let (ports, instances) = groups.entry(group.clone()).or_default();
-                ports.extend([defaults::HTTP_PORT, defaults::LISTEN_PORT]);
-                ports.extend(super::desired::backend_ports(site));
-                instances.insert(id.clone());
-            }
-        }
-    }
-    groups
-        .into_iter()
-        .map(|(group, (ports, instances))| (group, ports, instances))
-        .collect()
-}
-
-fn exact_world_rules(observed: &Observed, group: &SecurityGroupId, ports: &BTreeSet<u16>) -> BTreeMap<String, Rule> {
-    observed
-        .security_groups
-        .get(group)
-        .into_iter()
-        .flat_map(|facts| &facts.ingress)
-        .filter(|(_, rule)| {
-            rule.rule.is_world_open() && rule.rule.exact_tcp_port().is_some_and(|port| ports.contains(&port))
-        })
-        .map(|(id, rule)| (id.clone(), rule.rule.clone()))
-        .collect()
-}
-
-/// The descriptions of rules, to be remembered with them.
-pub(super) fn descriptions(
-    observed: &Observed,
-    group: &SecurityGroupId,
-    rules: &BTreeMap<String, Rule>,
-) -> BTreeMap<String, String> {
-    observed
-        .security_groups
-        .get(group)
-        .into_iter()
-        .flat_map(|facts| &facts.ingress)
-        .filter(|(id, _)| rules.contains_key(*id))
-        .filter_map(|(id, rule)| Some((id.clone(), rule.description.clone()?)))
-        .collect()
 }
 
 /// Whether the configuration names the certificate outright, so that it is not the stack's to delete.

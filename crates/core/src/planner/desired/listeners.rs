@@ -237,7 +237,8 @@ fn host_groups(site: &Site, standing: &BTreeMap<usize, BTreeSet<String>>) -> BTr
                 .find(|(of, hosts)| *of == band && hosts.len() < MAX_RULE_VALUES);
             if let Some((_, hosts)) = room {
                 hosts.insert(name);
-            } else if let Some(index) = (0..).find(|index| !groups.contains_key(index) && !standing.contains_key(index))
+            } else if let Some(index) =
+                (0..MAX_RULES).find(|index| !groups.contains_key(index) && !standing.contains_key(index))
             {
                 groups.insert(index, (band, [name].into()));
             }

@@ -389,8 +389,8 @@ fn put(observed: &mut Observed, state: &State, address: &Address, id: Option<&St
     }
     let settings = spec.settings().to_string();
     let is_free = |fresh: &String| !observed.found.iter().any(|actual| actual.id.contains(fresh.as_str()));
-    let fresh = (0..)
-        .map(|number: usize| naming::short_hash(&[&settings, &number.to_string()], 8))
+    let fresh = (0..1_000_usize)
+        .map(|number| naming::short_hash(&[&settings, &number.to_string()], 8))
         .find(is_free)
         .unwrap();
     let id = id.cloned().unwrap_or_else(|| match &spec {

@@ -264,12 +264,8 @@ pub(super) fn go(from: &Strict, old: &Wish, new: &Wish, end: End, choose: super:
         }
     };
     strict.carry_out(&plan, end, choose);
-    if end != End::Done {
-        strict.story.push("and again".to_owned());
-        strict.converge(&config, choose);
-    } else {
-        strict.converge(&config, choose);
-    }
+    strict.story.push("and again".to_owned());
+    strict.converge(&config, choose);
     Some(plan.steps.len())
 }
 

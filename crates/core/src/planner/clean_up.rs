@@ -44,6 +44,16 @@ impl Removal {
         }
     }
 
+    /// Takes an object into the state, to be deleted then.
+    pub(super) fn record(address: &Address, id: &str, reason: impl Into<String>) -> Self {
+        Self {
+            address: address.clone(),
+            action: Action::Record { id: id.to_owned() },
+            changes: Vec::new(),
+            reason: reason.into(),
+        }
+    }
+
     /// Deletes an object.
     pub(super) fn delete(
         address: &Address,

@@ -27,7 +27,7 @@ pub(super) struct Item {
     /// The object, if there is one.
     pub(super) actual: Option<Actual>,
     /// The object that takes over from `actual`, where it stands already.
-    pub(super) successor: Option<String>,
+    pub(super) successor: Option<Actual>,
     /// What is wanted, resolved as far as can be; `None` for what is no longer wanted.
     pub(super) desired: Option<Spec>,
     /// What happens.
@@ -109,7 +109,7 @@ impl Decided {
             address.kind() == kind
                 && !item.temporary
                 && match item.decision {
-                    Decision::Replace => item.successor.as_deref() == Some(id),
+                    Decision::Replace => item.successor.as_ref().is_some_and(|successor| successor.id == id),
                     Decision::Delete | Decision::Create => false,
                     Decision::Update | Decision::Record | Decision::Unchanged => {
                         item.actual.as_ref().is_some_and(|actual| actual.id == id)
@@ -123,7 +123,7 @@ impl Decided {
         let supplies = |actual: &Actual| actual.id == value || actual.outputs.values().any(|output| output == value);
         self.items
             .iter()
-            .find(|(_, item)| item.actual.as_ref().is_some_and(supplies))
+            .find(|(_, item)| item.actual.iter().chain(&item.successor).any(supplies))
             .map(|(address, _)| address)
     }
 
@@ -139,18 +139,20 @@ impl Decided {
         let Some(Item {
             actual: Some(actual),
             decision,
+            successor,
             ..
         }) = self.get(address)
         else {
             return;
         };
         let stays = matches!(decision, Decision::Update | Decision::Record | Decision::Unchanged);
+        let source = successor.as_ref().unwrap_or(actual);
         let value = match output {
-            Output::Id | Output::DnsName | Output::ZoneId if !stays => None,
-            Output::Id => Some(&actual.id),
+            Output::Id | Output::DnsName | Output::ZoneId if !stays && successor.is_none() => None,
+            Output::Id => Some(&source.id),
             // The validation record of a name is the same for every certificate of the account, so that of the one that
             // is replaced holds for its successor (`aws-facts.md` 1.3).
-            output => actual.outputs.get(output),
+            output => source.outputs.get(output).or_else(|| actual.outputs.get(output)),
         };
         if let Some(value) = value {
             *reference = Ref::Known(value.clone());
@@ -180,7 +182,7 @@ pub(super) fn decide(
         let adopted = found.is_none();
         let (found, successor) = match found {
             Some(found) => match predecessor(observed, state, &address, &found) {
-                Some(old) => (Some(old), Some(found.id)),
+                Some(old) => (Some(old), Some(found)),
                 None => (Some(found), None),
             },
             None => (None, None),
@@ -205,13 +207,14 @@ pub(super) fn decide(
                     ..
                 }) = &actual
                 && !diff::changes(&Spec::AliasRecord(standing.clone()), &spec).is_empty()
+                && !names::lead_to_stack(config, observed, state, standing)
             {
                 refusals.extend(names::foreign(site_name, site, observed, standing));
             }
         }
         let mut item = compare(state, &address, actual, spec);
         refusals.extend(protected(&address, &item));
-        item.successor = successor;
+        item.successor = successor.or_else(|| standing_successor(config, observed, state, &address, &item));
         if adopted && item.actual.is_some() && item.reason.is_empty() {
             "adopted as the configuration asks".clone_into(&mut item.reason);
         }
@@ -282,6 +285,46 @@ fn name_is_taken(
     ))
 }
 
+/// The object that an earlier run made to take over and could not record, or whose state is lost.
+fn standing_successor(
+    config: &Config,
+    observed: &Observed,
+    state: &State,
+    address: &Address,
+    item: &Item,
+) -> Option<Actual> {
+    let (Some(actual), Some(desired)) = (&item.actual, &item.desired) else {
+        return None;
+    };
+    if item.decision != Decision::Replace || !address.kind().has_id() {
+        return None;
+    }
+    let fits = |candidate: &&Actual| {
+        candidate.spec.kind() == address.kind()
+            && candidate.id != actual.id
+            && naming::is_owned(&candidate.tags, &config.name, address)
+            && !is_retired(state, address, &candidate.id)
+            && dead(candidate).is_none()
+            && diff::changes(&candidate.spec, desired)
+                .iter()
+                .all(|change| !change.forces_replacement)
+    };
+    observed.found.iter().find(fits).cloned()
+}
+
+/// Why a certificate will never be of use.
+fn dead(actual: &Actual) -> Option<String> {
+    match &actual.status {
+        Status::Certificate {
+            state, failure_reason, ..
+        } if !matches!(state.as_str(), "ISSUED" | "PENDING_VALIDATION") => Some(match failure_reason {
+            Some(reason) => format!("the certificate is {state}: {reason}"),
+            None => format!("the certificate is {state}"),
+        }),
+        _ => None,
+    }
+}
+
 /// The attribute that makes AWS refuse to delete a load balancer (`aws-facts.md` 3).
 pub(super) const PROTECTION: &str = "deletion_protection.enabled";
 
@@ -341,21 +384,12 @@ fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Sp
         };
     };
     let changes = diff::changes(&actual.spec, &desired);
-    let dead = match &actual.status {
-        Status::Certificate {
-            state, failure_reason, ..
-        } if !matches!(state.as_str(), "ISSUED" | "PENDING_VALIDATION") => Some(match failure_reason {
-            Some(reason) => format!("the certificate is {state}: {reason}"),
-            None => format!("the certificate is {state}"),
-        }),
-        _ => None,
-    };
     let forcing: Vec<&str> = changes
         .iter()
         .filter(|change| change.forces_replacement)
         .map(|change| change.path.as_str())
         .collect();
-    let (decision, reason) = if let Some(dead) = dead {
+    let (decision, reason) = if let Some(dead) = dead(&actual) {
         (Decision::Replace, dead)
     } else if !forcing.is_empty() {
         (

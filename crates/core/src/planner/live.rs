@@ -222,7 +222,7 @@ pub(super) fn moves_site(config: &Config, decided: &Decided, site: &SiteName) ->
     let group = target_group_address(site);
     let id = decided
         .get(&group)
-        .and_then(|item| item.actual.as_ref())
+        .and_then(|item| item.successor.as_ref().or(item.actual.as_ref()))
         .map(|actual| actual.id.as_str());
     decided.iter().any(|(address, item)| {
         (is_move(item) || gives_way(config, decided, address, item))
@@ -316,6 +316,30 @@ pub(super) fn add_proof_rules(config: &Config, observed: &Observed, state: &Stat
             }
         };
         decided.insert(address, item);
+    }
+    add_left_over_proof_rules(config, observed, state, decided);
+}
+
+/// Takes up rules of proofs that are over and that a lost state does not know, to be deleted with the rest.
+fn add_left_over_proof_rules(config: &Config, observed: &Observed, state: &State, decided: &mut Decided) {
+    for (name, site) in &config.sites {
+        let address = proof_rule_address(site.listen_port, name);
+        if decided.get(&address).is_some() || state.resources.contains_key(&address) {
+            continue;
+        }
+        if let Some(actual) = matching::by_identity(config, observed, state, &address).cloned() {
+            let item = Item {
+                changes: Vec::new(),
+                desired: Some(actual.spec.clone()),
+                actual: Some(actual),
+                decision: Decision::Record,
+                reason: "an earlier run left it over".to_owned(),
+                temporary: true,
+                takes_over: false,
+                successor: None,
+            };
+            decided.insert(address, item);
+        }
     }
 }
 

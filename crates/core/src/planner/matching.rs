@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 
 use super::{
     addresses::{listener_address, load_balancer_address},
-    names,
+    desired, names,
 };
 use crate::{
     config::{CertificateSource, Config},
     diff, naming,
     observed::{Actual, GroupRule, Observed, Status},
-    resource::{Address, InstanceIngress, Kind, Listener, Outputs, Peer, Ref, Spec, Tags, Target, ValidationRecord},
+    resource::{Address, InstanceIngress, Listener, Outputs, Peer, Ref, Spec, Tags, Target, ValidationRecord},
     state::State,
     value::SecurityGroupId,
 };
@@ -115,83 +115,46 @@ pub(super) fn by_identity<'a>(
 }
 
 /// Orders objects with the same tags: a run that lost its state in the middle of a replacement leaves the old one and the
-/// new one. What is not as wanted, or hangs on something that is not, comes first.
+/// new one. The new one has the name and settings that are wanted, or hangs on something that has; the old one comes first.
 fn succession(config: &Config, observed: &Observed, state: &State, actual: &Actual) -> u8 {
-    let vpc = || {
-        let instances = config.sites.values().flat_map(|site| &site.instances);
-        instances
-            .filter_map(|id| observed.instances.get(id))
-            .map(|instance| &instance.vpc)
-            .next()
-    };
+    let instances = config.sites.values().flat_map(|site| &site.instances);
+    let vpc = instances
+        .filter_map(|id| observed.instances.get(id))
+        .map(|instance| &instance.vpc)
+        .next();
+    let Some(vpc) = vpc else { return 0 };
     let hangs_on = |id: Option<&str>, address: &Address| {
-        let chosen = by_identity(config, observed, state, address).map(|actual| actual.id.as_str());
-        u8::from(id != chosen)
+        id == by_identity(config, observed, state, address).map(|actual| actual.id.as_str())
     };
-    let site = |key: &str| {
-        config
-            .sites
-            .iter()
-            .find(|(name, _)| name.as_str() == key)
-            .map(|(_, site)| site)
-    };
-    let key = actual
+    let address = actual
         .tags
         .get(naming::RESOURCE_TAG)
         .and_then(|address| address.parse::<Address>().ok());
-    let key = key.as_ref().map(Address::key).unwrap_or_default();
-    match &actual.spec {
-        Spec::Certificate(certificate) => u8::from(site(key).is_some_and(|site| {
-            site.names().cloned().collect::<BTreeSet<_>>() == certificate.names
-                && matches!(&site.certificate, CertificateSource::Requested { key_algorithm }
-                    if *key_algorithm == certificate.key_algorithm)
-        })),
-        Spec::SecurityGroup(group) => u8::from(Some(&group.vpc) == vpc()),
-        Spec::LoadBalancer(balancer) => {
-            u8::from(balancer.scheme == config.load_balancer.scheme && Some(&balancer.vpc) == vpc())
-        }
+    let key = address.as_ref().map(Address::key).unwrap_or_default();
+    let site = config.sites.iter().find(|(name, _)| name.as_str() == key);
+    let is_new = match &actual.spec {
+        Spec::Certificate(certificate) => site.is_some_and(|(_, site)| {
+            let same_key = matches!(&site.certificate, CertificateSource::Requested { key_algorithm }
+                if *key_algorithm == certificate.key_algorithm);
+            same_key && site.names().cloned().collect::<BTreeSet<_>>() == certificate.names
+        }),
+        Spec::SecurityGroup(group) => group.name == desired::security_group_name(config, vpc),
+        Spec::LoadBalancer(balancer) => balancer.name == desired::load_balancer_name(config, vpc),
         Spec::TargetGroup(group) => {
-            let as_wanted =
-                site(key).is_some_and(|site| site.backend_protocol == group.protocol) && Some(&group.vpc) == vpc();
-            let balancer =
-                by_identity(config, observed, state, &load_balancer_address()).map(|actual| actual.id.as_str());
-            let users: Vec<&str> = balancers_of(observed, &actual.id).collect();
-            match (as_wanted, users.as_slice()) {
-                (false, _) => 0,
-                (true, users) if users.iter().any(|user| Some(*user) == balancer) => 1,
-                (true, []) => 2,
-                (true, _) => 3,
-            }
+            site.is_some_and(|(name, site)| group.name == desired::target_group_name(config, name, site, vpc))
         }
-        Spec::Listener(listener) => hangs_on(listener.load_balancer.known().ok(), &load_balancer_address()),
+        Spec::Listener(listener) => !hangs_on(listener.load_balancer.known().ok(), &load_balancer_address()),
         Spec::ListenerRule(rule) => {
             let port = key
                 .split('.')
                 .next()
                 .and_then(|port| port.parse().ok())
                 .unwrap_or_default();
-            hangs_on(rule.listener.known().ok(), &listener_address(port))
+            !hangs_on(rule.listener.known().ok(), &listener_address(port))
         }
-        _ => 0,
-    }
-}
-
-/// The load balancers whose listeners and rules lead to a target group.
-pub(super) fn balancers_of<'a>(observed: &'a Observed, group: &'a str) -> impl Iterator<Item = &'a str> {
-    let is_it = move |target_group: &Option<Ref>| target_group.as_ref().and_then(|it| it.known().ok()) == Some(group);
-    observed.found.iter().filter_map(move |actual| match &actual.spec {
-        Spec::Listener(listener) if is_it(&listener.target_group) => listener.load_balancer.known().ok(),
-        Spec::ListenerRule(rule) if is_it(&rule.target_group) => {
-            match observed
-                .object(Kind::Listener, rule.listener.known().ok()?)
-                .map(|actual| &actual.spec)
-            {
-                Some(Spec::Listener(listener)) => listener.load_balancer.known().ok(),
-                _ => None,
-            }
-        }
-        _ => None,
-    })
+        _ => false,
+    };
+    u8::from(is_new)
 }
 
 fn readiness(status: &Status) -> u8 {

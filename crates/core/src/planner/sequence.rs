@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use super::{
     clean_up,
     decide::{Decided, Decision, Item},
-    live, shrinking, waits,
+    live, names, shrinking, waits,
 };
 use crate::{
     config::Config,
     diff,
     observed::Observed,
     plan::{Action, Condition, Consequence, Stage, Step, StepId},
-    resource::{Address, Kind, Ref},
+    resource::{Address, Kind, Ref, Spec},
     state::State,
     value::Seconds,
 };
@@ -46,6 +46,9 @@ pub(super) fn sequence(
         if matches!(address.kind(), Kind::Listener | Kind::ListenerCertificate) {
             waits::certificate_waits(config, decided, &mut sequence);
         }
+        if let Some(found) = found_in_place(config, observed, state, address, item) {
+            resource_step(config, state, decided, address, &found, &mut sequence);
+        }
         if let Some((before, after)) = live::two_steps(item) {
             resource_step(config, state, decided, address, &before, &mut sequence);
             resource_step(config, state, decided, address, &after, &mut sequence);
@@ -66,6 +69,24 @@ pub(super) fn sequence(
     waits::verify(config, observed, decided, &mut sequence);
     clean_up::clean_up(config, observed, state, decided, &mut sequence);
     sequence.finish()
+}
+
+/// Records that lead to a load balancer of the stack and that the state does not know are recorded before they change:
+/// what they say is not what stood there before the stack came.
+fn found_in_place(config: &Config, observed: &Observed, state: &State, address: &Address, item: &Item) -> Option<Item> {
+    let Some(Spec::AliasRecord(standing)) = item.actual.as_ref().map(|actual| &actual.spec) else {
+        return None;
+    };
+    let is_found = item.decision == Decision::Update
+        && state.id(address).is_none()
+        && !state.saved.contains_key(address)
+        && names::lead_to_stack(config, observed, state, standing);
+    is_found.then(|| Item {
+        decision: Decision::Record,
+        changes: Vec::new(),
+        reason: "the state does not have it yet".to_owned(),
+        ..item.clone()
+    })
 }
 
 /// Steps while they are collected. Ids are given at the end, when the stages are known to be in order.

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     config::{CertificateSource, Config, HttpMode, Protocol, Site, SiteName, defaults},
+    naming,
     observed::Observed,
     resource::{Address, DefaultAction, Kind, Listener, ListenerCertificate, ListenerRule, Ref, Spec},
     state::State,
@@ -265,10 +266,17 @@ fn rules(
         None => None,
     };
     let standing = |address: &Address| rule(address).map(|(id, rule)| (id, rule.priority));
+    let tagged: BTreeSet<&String> = observed
+        .found
+        .iter()
+        .filter_map(|actual| actual.tags.get(naming::RESOURCE_TAG))
+        .collect();
     let hosts_of = |name: &SiteName| -> BTreeMap<usize, BTreeSet<String>> {
         (0..MAX_RULES)
-            .filter_map(|index| {
-                let (_, rule) = rule(&listener_rule_address(port, name, index))?;
+            .map(|index| (index, listener_rule_address(port, name, index)))
+            .filter(|(_, address)| state.resources.contains_key(address) || tagged.contains(&address.to_string()))
+            .filter_map(|(index, address)| {
+                let (_, rule) = rule(&address)?;
                 Some((
                     index,
                     rule.conditions.get(ListenerRule::HOST).cloned().unwrap_or_default(),

@@ -184,7 +184,7 @@ pub(super) fn apply(plan: &Plan, observed: &mut Observed, state: &mut State) {
                 for facts in observed.security_groups.values_mut() {
                     facts.ingress.remove(id);
                 }
-                if state.id(&step.address) == Some(id) {
+                if state.id(&step.address).is_none_or(|current| current == id) {
                     state.resources.remove(&step.address);
                     state.saved.remove(&step.address);
                     state.cutovers.remove(&step.address);
@@ -201,7 +201,7 @@ pub(super) fn apply(plan: &Plan, observed: &mut Observed, state: &mut State) {
                 state
                     .retired
                     .retain(|retired| retired.id != *id || retired.address != step.address);
-                if state.id(&step.address) == Some(id.as_str()) {
+                if state.id(&step.address).is_none_or(|current| current == id) {
                     state.resources.remove(&step.address);
                     state.saved.remove(&step.address);
                     state.cutovers.remove(&step.address);

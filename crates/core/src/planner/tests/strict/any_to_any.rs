@@ -197,7 +197,7 @@ pub(super) fn world(config: &Config) -> Strict {
 }
 
 /// Leads by hand the names that `to` brings to their instances, and those that it does not have away from the load balancer.
-fn lead_by_hand(strict: &mut Strict, to: &Config) {
+pub(super) fn lead_by_hand(strict: &mut Strict, to: &Config) {
     let aliased = |strict: &Strict, name: &DomainName| {
         strict
             .observed
@@ -351,7 +351,7 @@ fn wish() -> impl Strategy<Value = Wish> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_settled_world_becomes_any_other_without_a_failed_request(

@@ -2,6 +2,7 @@
 //! over fails the test.
 
 mod any_to_any;
+mod back;
 mod rules;
 mod visitors;
 

@@ -154,8 +154,8 @@ pub(super) fn clean_up(
     }
     // What is wanted again is recorded, which takes it off the list of what is on its way out.
     removals.retain(|removal| {
-        !matches!(&removal.action, Action::Forget { id } if decided.get(&removal.address)
-            .is_some_and(|item| item.decision != Decision::Replace && item.actual.as_ref().is_some_and(|actual| actual.id == *id)))
+        !matches!(&removal.action, Action::Forget { id }
+            if decided.get(&removal.address).is_some_and(|item| item.keeps(id)))
     });
     for (address, id) in &decided.forgotten {
         let reason = match address.kind() {

@@ -61,6 +61,18 @@ pub(super) struct Decided {
     pub(super) forgotten: BTreeMap<Address, String>,
 }
 
+impl Item {
+    /// Whether the resource has this object when the plan is carried out.
+    pub(super) fn keeps(&self, id: &str) -> bool {
+        let stays = match self.decision {
+            Decision::Replace => &self.successor,
+            Decision::Delete | Decision::Create => &None,
+            Decision::Update | Decision::Record | Decision::Unchanged => &self.actual,
+        };
+        !self.temporary && stays.as_ref().is_some_and(|actual| actual.id == id)
+    }
+}
+
 impl Decided {
     pub(super) fn get(&self, address: &Address) -> Option<&Item> {
         self.items.get(address)
@@ -105,17 +117,9 @@ impl Decided {
 
     /// Whether an object stays, at whatever address: two sites may share what is known by its content.
     pub(super) fn keeps(&self, kind: Kind, id: &str) -> bool {
-        self.items.iter().any(|(address, item)| {
-            address.kind() == kind
-                && !item.temporary
-                && match item.decision {
-                    Decision::Replace => item.successor.as_ref().is_some_and(|successor| successor.id == id),
-                    Decision::Delete | Decision::Create => false,
-                    Decision::Update | Decision::Record | Decision::Unchanged => {
-                        item.actual.as_ref().is_some_and(|actual| actual.id == id)
-                    }
-                }
-        })
+        self.items
+            .iter()
+            .any(|(address, item)| address.kind() == kind && item.keeps(id))
     }
 
     /// The resource whose object has the value as its id or among its outputs.

@@ -18,6 +18,7 @@ use crate::{
 };
 
 /// What may be asked for.
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wish {
     /// Sites by name.
@@ -25,6 +26,8 @@ pub(super) struct Wish {
     pub(super) internal: bool,
     pub(super) redirect: bool,
     pub(super) dual: bool,
+    pub(super) stays_open: bool,
+    pub(super) unproven: bool,
 }
 
 /// What may be asked for of a site.
@@ -64,6 +67,8 @@ impl Wish {
             internal: false,
             redirect: false,
             dual: false,
+            stays_open: false,
+            unproven: false,
         }
     }
 
@@ -77,6 +82,12 @@ impl Wish {
         }
         if self.dual {
             text.push_str("ip_address_type = \"dualstack\"\n");
+        }
+        if self.stays_open {
+            text.push_str("[lockdown]\nenabled = false\n");
+        }
+        if self.unproven {
+            text.push_str("[prove]\nrequest = \"off\"\n");
         }
         for (name, site) in &self.sites {
             // `web` is `www` by another name.
@@ -273,14 +284,12 @@ pub(super) fn go(from: &Strict, old: &Wish, new: &Wish, end: End, choose: super:
 pub(super) fn everywhere(old: &Wish, new: &Wish) {
     for (old, new) in [(old, new), (new, old)] {
         let from = settled(old);
-        for choose in [first, last] {
-            let Some(steps) = go(&from, old, new, End::Done, &mut { choose }) else {
-                continue;
-            };
-            for cut in 0..steps {
-                go(&from, old, new, End::After(cut), &mut { choose });
-                go(&from, old, new, End::Unrecorded(cut), &mut { choose });
-            }
+        let Some(steps) = go(&from, old, new, End::Done, &mut last) else {
+            continue;
+        };
+        for cut in 0..steps {
+            go(&from, old, new, End::After(cut), &mut first);
+            go(&from, old, new, End::Unrecorded(cut), &mut last);
         }
     }
 }
@@ -320,9 +329,10 @@ fn wish() -> impl Strategy<Value = Wish> {
         prop::bool::weighted(0.3),
         prop::bool::weighted(0.2),
         0..3_usize,
+        (prop::bool::weighted(0.2), prop::bool::weighted(0.2)),
     )
         .prop_map(
-            |(names, wishes, renamed, internal, redirect, dual, elsewhere, holder)| {
+            |(names, wishes, renamed, internal, redirect, dual, elsewhere, holder, (stays_open, unproven))| {
                 let mut sites = BTreeMap::new();
                 for (index, (name, mut site)) in names.into_iter().zip(wishes).enumerate() {
                     // A name belongs to one site: the n-names to the one that holds them.
@@ -345,13 +355,15 @@ fn wish() -> impl Strategy<Value = Wish> {
                     internal,
                     redirect,
                     dual,
+                    stays_open,
+                    unproven,
                 }
             },
         )
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_settled_world_becomes_any_other_without_a_failed_request(
@@ -388,4 +400,30 @@ fn one_change_at_a_time_is_carried_on_from_everywhere() {
     everywhere(&alone, &site(|site| site.instances = &["i-0b"]));
     everywhere(&alone, &site(|site| site.instances = &["i-0a", "i-0b"]));
     everywhere(&alone, &site(|site| site.instances = &["i-0c"]));
+}
+
+#[test]
+fn sites_that_come_go_and_trade_names_are_carried_on_from_everywhere() {
+    let site = |aliases: &[&str]| SiteWish {
+        aliases: aliases.iter().map(|name| format!("{name}.example.com")).collect(),
+        ..SiteWish::default()
+    };
+    let existing = || SiteWish {
+        existing: true,
+        ..SiteWish::default()
+    };
+    let both = Wish::of(&[("shop", site(&["*.shop", "moved"])), ("www", site(&[]))]);
+    // Another name of a site is another site: it has everything anew.
+    everywhere(
+        &both,
+        &Wish::of(&[("shop", site(&["*.shop", "moved"])), ("web", site(&[]))]),
+    );
+    everywhere(
+        &both,
+        &Wish::of(&[("shop", site(&["*.shop"])), ("www", site(&["moved"]))]),
+    );
+    everywhere(&both, &Wish::of(&[("www", site(&[]))]));
+    // One object that three sites share.
+    let three = Wish::of(&[("blog", existing()), ("shop", existing()), ("www", existing())]);
+    everywhere(&three, &Wish::of(&[("blog", existing()), ("www", existing())]));
 }

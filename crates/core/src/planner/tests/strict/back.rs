@@ -216,3 +216,41 @@ fn a_state_that_was_lost_in_the_middle_of_a_replacement_is_found_again() {
         }
     }
 }
+
+#[test]
+fn whatever_records_stood_there_come_back_as_often_as_it_takes() {
+    let record = super::world::record;
+    let (a, aaaa) = ("203.0.113.10", "2001:db8::10");
+    let stood = [
+        vec![record(
+            "www.example.com",
+            "CNAME",
+            120,
+            &["ec2-203-0-113-10.compute-1.amazonaws.com"],
+        )],
+        vec![
+            record("www.example.com", "A", 60, &[a]),
+            record("www.example.com", "AAAA", 600, &[aaaa]),
+        ],
+        vec![record("www.example.com", "A", 60, &[a, "203.0.113.11"])],
+    ];
+    for sets in stood {
+        let mut wish = Wish::of(&[("www", SiteWish::default())]);
+        wish.sites.get_mut("www").unwrap().instances = &["i-0a", "i-0b"];
+        let config = wish.config();
+        let mut strict = world(&config);
+        let observed = &mut strict.observed;
+        let instance = observed.instances.get_mut(&"i-0a".parse().unwrap()).unwrap();
+        instance.ipv6_addresses.insert(aaaa.parse().unwrap());
+        observed.record_sets.clone_from(&sets);
+        let before = strict.clone();
+        for _ in 0..3 {
+            strict.converge(&config, &mut first);
+            finish(&mut strict, &config, back);
+            assert_eq!(seen(&strict.observed).0, seen(&before.observed).0);
+        }
+        strict.converge(&config, &mut first);
+        finish(&mut strict, &config, away);
+        nothing_is_left(&strict, &before);
+    }
+}

@@ -55,9 +55,14 @@ impl<E: Environment> Run<'_, E> {
             return Ok(None);
         };
         if address.kind().has_id() {
+            // At whatever address: a site that gets another name has rules for the same names at two.
             let known = self.journal.read(|state| {
-                let current = state.id(address) == Some(&actual.id);
-                current || state.retired.iter().any(|retired| retired.id == actual.id)
+                let mut current = state
+                    .resources
+                    .iter()
+                    .filter(|(other, _)| other.kind() == address.kind())
+                    .map(|(_, entry)| &entry.id);
+                current.any(|id| *id == actual.id) || state.retired.iter().any(|retired| retired.id == actual.id)
             });
             if known || old.is_some_and(|old| old.id == actual.id) {
                 // Not the new one: it is being replaced, or the plan found it gone.
@@ -92,7 +97,7 @@ impl<E: Environment> Run<'_, E> {
         let token = self.token(address, desired);
         let begun = self.now();
         self.begin(address, Operation::Create, Some(&token), |state| {
-            memory::before_create(state, address, begun);
+            memory::before_create(state, address, desired, begun);
         })
         .await?;
         tracing::debug!(%address, "create");
@@ -101,6 +106,7 @@ impl<E: Environment> Run<'_, E> {
         self.end(address, |state| {
             enter(state, address, &made.id, made.outputs, Origin::Created, old, now);
             memory::carried_by(state, address, made.dns_change);
+            memory::took_effect(state, address, now);
         })
         .await?;
         Ok(made.id)

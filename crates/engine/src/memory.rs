@@ -13,10 +13,22 @@ use reconcile_core::{
 };
 
 /// Remembers what stands at `address` before a creation there is begun.
-pub(crate) fn before_create(state: &mut State, address: &Address, now: Timestamp) {
-    if address.kind() == Kind::AliasRecord {
+pub(crate) fn before_create(state: &mut State, address: &Address, desired: &Spec, now: Timestamp) {
+    // A rule for names may take visitors over who came to another target group until then.
+    let takes_names = matches!(desired, Spec::ListenerRule(rule) if rule.conditions.contains_key(ListenerRule::HOST));
+    if address.kind() == Kind::AliasRecord || takes_names {
         // Nothing stood there that resolvers could remember.
         begin_cutover(state, address, Seconds::default(), now);
+    }
+}
+
+/// Takes what is in use at `address` off the list of what is on its way out: what was replaced a moment ago may be wanted
+/// again, and for kinds without ids of their own it is the same object then.
+pub(crate) fn keep_what_is_used(state: &mut State, address: &Address) {
+    if let Some(id) = state.id(address).map(str::to_owned) {
+        state
+            .retired
+            .retain(|retired| retired.address != *address || retired.id != id);
     }
 }
 
@@ -36,7 +48,7 @@ pub(crate) fn before_update(state: &mut State, address: &Address, observed: &Spe
         | (
             Spec::ListenerRule(ListenerRule { target_group: from, .. }),
             Spec::ListenerRule(ListenerRule { target_group: to, .. }),
-        ) if from.is_some() && from != to => begin_cutover(state, address, Seconds::default(), now),
+        ) if from != to => begin_cutover(state, address, Seconds::default(), now),
         (Spec::PortClosure(standing), Spec::PortClosure(wanted)) => {
             let mut closure = match state.saved.get(address) {
                 Some(Saved {
@@ -82,7 +94,7 @@ pub(crate) fn carried_by(state: &mut State, address: &Address, dns_change: Optio
     }
 }
 
-/// Remembers that a change took effect at once that visitors follow: a listener's, unlike one of DNS.
+/// Remembers that a change took effect at once that visitors follow: that of a listener or rule, unlike one of DNS.
 pub(crate) fn took_effect(state: &mut State, address: &Address, now: Timestamp) {
     if address.kind() != Kind::AliasRecord {
         in_sync(state, address, now);

@@ -76,7 +76,8 @@ fn drop_id(state: &mut State, step: &Step, id: &str) {
     state
         .retired
         .retain(|retired| retired.id != id || retired.address != step.address);
-    if state.id(&step.address) == Some(id) {
+    // Without an entry, what is remembered is of a change that was begun only.
+    if state.id(&step.address).is_none_or(|current| current == id) {
         state.resources.remove(&step.address);
         // What is no longer the stack's has no way back and no visitors under way.
         state.saved.remove(&step.address);

@@ -13,7 +13,7 @@ use reconcile_core::{
 
 use crate::{
     Clock, CloudError, Environment, Event, Options, Report, StepError, StopSignal, Stopper, StoreError, Warning,
-    journal::Journal, options::Backoff, stop::stop_signal,
+    journal::Journal, memory, options::Backoff, stop::stop_signal,
 };
 
 /// One run of one plan.
@@ -133,6 +133,7 @@ impl<'a, E: Environment> Run<'a, E> {
         let store = |state: &mut State| {
             state.intents.remove(address);
             result(state);
+            memory::keep_what_is_used(state, address);
         };
         self.journal.write(store).await
     }

@@ -91,12 +91,12 @@ fn one<'a>(
                 .as_ref()
                 .is_none_or(|address| address.kind() == actual.spec.kind())
     }) else {
-        // What was adopted and has been replaced since is gone.
-        let adopted_before = state
-            .resources
-            .values()
-            .any(|entry| entry.origin == crate::state::Origin::Adopted);
-        return if address.is_none() && adopted_before {
+        // What was adopted and has been replaced since is gone: every place that it could take is taken.
+        let all_taken = wanted
+            .clone()
+            .filter(|(candidate, _)| candidate.kind().has_id())
+            .all(|(candidate, _)| is_done(candidate));
+        return if address.is_none() && all_taken {
             Ok(None)
         } else {
             Err(refuse(
@@ -108,7 +108,10 @@ fn one<'a>(
             ))
         };
     };
-    if state.resources.values().any(|entry| entry.id == *id) {
+    // It is the stack's, or was until its successor took over.
+    let is_known =
+        state.resources.values().any(|entry| entry.id == *id) || state.retired.iter().any(|retired| retired.id == *id);
+    if is_known {
         return Ok(None);
     }
     if let Some(stack) = actual.tags.get(naming::STACK_TAG)

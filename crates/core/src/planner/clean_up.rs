@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     decide::{Decided, Decision, names_certificate},
     findings::other_users,
+    live,
     sequence::{Sequence, consequence_of},
     shrinking,
 };
@@ -19,6 +20,8 @@ use crate::{
 
 /// Why a certificate is not deleted that the stack made.
 const NAMED: &str = "the configuration names it outright, so it is not the stack's any more";
+/// Why an object is not deleted that has the same content as one that is wanted.
+const WANTED: &str = "another part of the stack has the same object";
 /// Why what was replaced is deleted.
 pub(super) const SUCCEEDED: &str = "its successor has taken over";
 /// Why everything is deleted. Visitors have been led back by then.
@@ -38,6 +41,16 @@ impl Removal {
         Self {
             address: address.clone(),
             action: Action::Forget { id: id.to_owned() },
+            changes: Vec::new(),
+            reason: reason.into(),
+        }
+    }
+
+    /// Takes an object into the state, to be deleted then.
+    pub(super) fn record(address: &Address, id: &str, reason: impl Into<String>) -> Self {
+        Self {
+            address: address.clone(),
+            action: Action::Record { id: id.to_owned() },
             changes: Vec::new(),
             reason: reason.into(),
         }
@@ -65,6 +78,19 @@ impl Removal {
         }
     }
 
+    fn step(self, stage: Stage, consequence: Consequence) -> Step {
+        Step {
+            id: StepId(0),
+            consequence,
+            address: self.address,
+            action: self.action,
+            changes: self.changes,
+            stage,
+            reason: self.reason,
+            after: Vec::new(),
+        }
+    }
+
     fn consequence(&self) -> Consequence {
         match self.action {
             Action::Delete { .. } if ![SUCCEEDED, DESTROYED].contains(&self.reason.as_str()) => {
@@ -80,22 +106,22 @@ pub(super) fn push(removals: Vec<Removal>, sequence: &mut Sequence) {
     push_in(Stage::Cleanup, removals, sequence);
 }
 
+/// Deletions come in the reverse of this order. A rule goes before the targets that it leads to: who still comes by it is
+/// led on by the next one.
+fn order(address: &Address) -> (Kind, u8, &Address) {
+    match address.kind() {
+        Kind::Target => (Kind::ListenerRule, 0, address),
+        kind => (kind, 1, address),
+    }
+}
+
 /// The same in another stage.
 pub(super) fn push_in(stage: Stage, mut removals: Vec<Removal>, sequence: &mut Sequence) {
-    removals.sort_by(|left, right| right.address.cmp(&left.address));
+    removals.sort_by(|left, right| order(&right.address).cmp(&order(&left.address)));
     let mut previous: BTreeSet<usize> = BTreeSet::new();
     for removal in removals {
-        let step = Step {
-            id: StepId(0),
-            consequence: removal.consequence(),
-            address: removal.address,
-            action: removal.action,
-            changes: removal.changes,
-            stage,
-            reason: removal.reason,
-            after: Vec::new(),
-        };
-        let index = sequence.push(step, previous.clone());
+        let consequence = removal.consequence();
+        let index = sequence.push(removal.step(stage, consequence), previous.clone());
         previous = BTreeSet::from([index]);
     }
 }
@@ -110,27 +136,39 @@ pub(super) fn clean_up(
 ) {
     let mut removals: Vec<Removal> = Vec::new();
     for (address, item) in decided.iter() {
-        removals.extend(of_item(state, decided, address, item));
+        let removal = of_item(state, decided, address, item);
+        if live::gives_way(config, decided, address, item) {
+            if let Some(removal) = removal {
+                give_way(removal, sequence);
+            }
+        } else {
+            removals.extend(removal);
+        }
         removals.extend(item.given_up.as_ref().map(|given_up| {
             let id = Ref::Known(given_up.id.clone());
             Removal::delete(address, id, &given_up.spec, SUCCEEDED)
         }));
     }
-    let comes_back = |id: &str| {
-        decided
-            .iter()
-            .any(|(_, item)| item.actual.as_ref().is_some_and(|actual| actual.id == id) && item.desired.is_some())
-    };
-    for retired in state.retired.iter().filter(|retired| !comes_back(&retired.id)) {
-        removals.push(
-            if retired.address.kind() == Kind::Certificate && names_certificate(config, &retired.id) {
-                Removal::forget(&retired.address, &retired.id, NAMED)
-            } else {
-                let id = Ref::Known(retired.id.clone());
-                Removal::delete(&retired.address, id, &retired.spec, SUCCEEDED)
-            },
-        );
+    for retired in &state.retired {
+        let id = Ref::Known(retired.id.clone());
+        removals.push(Removal::delete(&retired.address, id, &retired.spec, SUCCEEDED));
     }
+    for removal in &mut removals {
+        let Action::Delete { id: Ref::Known(id), .. } = &removal.action else {
+            continue;
+        };
+        let kind = removal.address.kind();
+        if kind == Kind::Certificate && names_certificate(config, id) {
+            *removal = Removal::forget(&removal.address, id, NAMED);
+        } else if decided.keeps(kind, id) {
+            *removal = Removal::forget(&removal.address, id, WANTED);
+        }
+    }
+    // What is wanted again is recorded, which takes it off the list of what is on its way out.
+    removals.retain(|removal| {
+        !matches!(&removal.action, Action::Forget { id }
+            if decided.get(&removal.address).is_some_and(|item| item.keeps(id)))
+    });
     for (address, id) in &decided.forgotten {
         let reason = match address.kind() {
             Kind::ValidationRecord => "the configuration no longer asks for it; it stays in DNS",
@@ -146,6 +184,12 @@ pub(super) fn clean_up(
             if !other_users(observed, state, decided, id).is_empty())
     });
     push(removals, sequence);
+}
+
+/// Takes away a rule in the stage in which visitors move, when what takes over from it stands.
+fn give_way(removal: Removal, sequence: &mut Sequence) {
+    let after = sequence.steps_about(&[Kind::Listener, Kind::ListenerCertificate, Kind::ListenerRule]);
+    sequence.push(removal.step(Stage::Cutover, Consequence::None), after);
 }
 
 fn of_item(state: &State, decided: &Decided, address: &Address, item: &super::decide::Item) -> Option<Removal> {
@@ -173,7 +217,7 @@ fn of_item(state: &State, decided: &Decided, address: &Address, item: &super::de
                     observed: wider,
                     desired: desired.clone(),
                 },
-                reason: "what needed these rules is gone".to_owned(),
+                reason: "what needed it as it was is gone".to_owned(),
             })
         }
     }

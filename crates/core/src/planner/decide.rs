@@ -1,35 +1,33 @@
 //! What happens to each resource: nothing, or it is made, changed, replaced, deleted, recorded or forgotten.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use super::{
-    Refusal, Refused,
-    addresses::{closure_address, load_balancer_address},
-    adopt::adoptions,
-    desired::{Desired, closed},
-    foundation::is_shared,
-    keep::Standing,
+    Refusal, Refused, addresses::load_balancer_address, adopt::adoptions, closures, desired::Desired, keep::Standing,
     live, matching, names,
 };
 use crate::{
-    config::{CertificateSource, Config, defaults},
+    config::{CertificateSource, Config},
     diff::{self, Change},
+    naming,
     observed::{Actual, Observed, Status},
-    resource::{Address, Kind, Output, Outputs, PortClosure, Ref, Rule, Spec},
+    resource::{Address, Kind, Output, Ref, Spec},
     state::State,
-    value::{InstanceId, Seconds, SecurityGroupId},
+    value::Seconds,
 };
 
 /// How long an object that was just made may be unknown to AWS's reads (`aws-facts.md` 7.1).
 const FRESH: Seconds = Seconds::new(120);
 
 /// What happens to one resource.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Item {
     /// The object, if there is one.
     pub(super) actual: Option<Actual>,
+    /// The object that takes over from `actual`, where it stands already.
+    pub(super) successor: Option<Actual>,
     /// What is wanted, resolved as far as can be; `None` for what is no longer wanted.
     pub(super) desired: Option<Spec>,
     /// What happens.
@@ -42,6 +40,8 @@ pub(super) struct Item {
     pub(super) temporary: bool,
     /// The object that has the resource's place in the state and is given up for this one.
     pub(super) given_up: Option<Actual>,
+    /// Whether visitors who come to another target group now come to this one's by it.
+    pub(super) takes_over: bool,
 }
 
 /// What happens to a resource.
@@ -63,6 +63,18 @@ pub(super) struct Decided {
     pub(super) forgotten: BTreeMap<Address, String>,
 }
 
+impl Item {
+    /// Whether the resource has this object when the plan is carried out.
+    pub(super) fn keeps(&self, id: &str) -> bool {
+        let stays = match self.decision {
+            Decision::Replace => &self.successor,
+            Decision::Delete | Decision::Create => &None,
+            Decision::Update | Decision::Record | Decision::Unchanged => &self.actual,
+        };
+        !self.temporary && stays.as_ref().is_some_and(|actual| actual.id == id)
+    }
+}
+
 impl Decided {
     pub(super) fn get(&self, address: &Address) -> Option<&Item> {
         self.items.get(address)
@@ -70,6 +82,12 @@ impl Decided {
 
     pub(super) fn insert(&mut self, address: Address, item: Item) {
         self.items.insert(address, item);
+    }
+
+    pub(super) fn take_over(&mut self, address: &Address) {
+        if let Some(item) = self.items.get_mut(address) {
+            item.takes_over = true;
+        }
     }
 
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (&Address, &Item)> {
@@ -99,12 +117,19 @@ impl Decided {
         })
     }
 
+    /// Whether an object stays, at whatever address: two sites may share what is known by its content.
+    pub(super) fn keeps(&self, kind: Kind, id: &str) -> bool {
+        self.items
+            .iter()
+            .any(|(address, item)| address.kind() == kind && item.keeps(id))
+    }
+
     /// The resource whose object has the value as its id or among its outputs.
     pub(super) fn supplier(&self, value: &str) -> Option<&Address> {
         let supplies = |actual: &Actual| actual.id == value || actual.outputs.values().any(|output| output == value);
         self.items
             .iter()
-            .find(|(_, item)| item.actual.as_ref().is_some_and(supplies))
+            .find(|(_, item)| item.actual.iter().chain(&item.successor).any(supplies))
             .map(|(address, _)| address)
     }
 
@@ -120,18 +145,20 @@ impl Decided {
         let Some(Item {
             actual: Some(actual),
             decision,
+            successor,
             ..
         }) = self.get(address)
         else {
             return;
         };
         let stays = matches!(decision, Decision::Update | Decision::Record | Decision::Unchanged);
+        let source = successor.as_ref().unwrap_or(actual);
         let value = match output {
-            Output::Id | Output::DnsName | Output::ZoneId if !stays => None,
-            Output::Id => Some(&actual.id),
+            Output::Id | Output::DnsName | Output::ZoneId if !stays && successor.is_none() => None,
+            Output::Id => Some(&source.id),
             // The validation record of a name is the same for every certificate of the account, so that of the one that
             // is replaced holds for its successor (`aws-facts.md` 1.3).
-            output => actual.outputs.get(output),
+            output => source.outputs.get(output).or_else(|| actual.outputs.get(output)),
         };
         if let Some(value) = value {
             *reference = Ref::Known(value.clone());
@@ -159,16 +186,23 @@ pub(super) fn decide(
         decided.resolve_all(&mut spec);
         let found = matching::find(config, observed, state, &address, &spec);
         let adopted = found.is_none();
-        let actual = found
-            .map(|found| standing.choose(state, &address, found, &spec))
-            .or_else(|| adoptions.object(observed, &address).cloned());
-        let given_up = actual
+        // What is on its way out may be wanted again, or stay behind what takes over from it.
+        let found = found.map(|found| standing.choose(state, &address, found, &spec));
+        let given_up = found
             .as_ref()
-            .and_then(|actual| matching::given_up(observed, state, &address, actual));
+            .and_then(|found| matching::given_up(observed, state, &address, found));
+        let (found, successor) = match found {
+            Some(found) => match predecessor(observed, state, &address, &found) {
+                Some(old) => (Some(old), Some(found)),
+                None => (Some(found), None),
+            },
+            None => (None, None),
+        };
+        let actual = found.or_else(|| adoptions.object(observed, &address).cloned());
         if let Some(actual) = &actual {
             standing.keep(actual, &mut spec);
         }
-        if let Some(refusal) = name_is_taken(observed, state, &address, actual.as_ref(), &spec) {
+        if let Some(refusal) = name_is_taken(config, observed, state, &address, actual.as_ref(), &spec) {
             refusals.push(refusal);
             continue;
         }
@@ -184,6 +218,7 @@ pub(super) fn decide(
                     ..
                 }) = &actual
                 && !diff::changes(&Spec::AliasRecord(standing.clone()), &spec).is_empty()
+                && !names::lead_to_stack(config, observed, state, standing)
             {
                 refusals.extend(names::foreign(site_name, site, observed, standing));
             }
@@ -193,15 +228,18 @@ pub(super) fn decide(
             item.decision = Decision::Record;
         }
         item.given_up = given_up;
+        refusals.extend(protected(&address, &item));
+        item.successor = successor.or_else(|| standing_successor(config, observed, state, &address, &item));
         if adopted && item.actual.is_some() && item.reason.is_empty() {
             "adopted as the configuration asks".clone_into(&mut item.reason);
         }
         decided.items.insert(address, item);
     }
-    live::refuse_at_once(&decided, &mut refusals);
-    live::add_proof_rules(config, observed, state, &mut decided);
     surplus(config, observed, state, &mut decided, &mut refusals);
-    close_ports(config, observed, &mut decided);
+    live::mark_takeovers(config, observed, &mut decided);
+    live::refuse_at_once(config, &decided, &mut refusals);
+    live::add_proof_rules(config, observed, state, &mut decided);
+    closures::close_ports(config, observed, &mut decided);
     if refusals.is_empty() {
         Ok(decided)
     } else {
@@ -213,6 +251,7 @@ pub(super) fn decide(
 
 /// Why a resource cannot have its name: somebody else's object has it, or one of the stack's own that is on its way out.
 fn name_is_taken(
+    config: &Config,
     observed: &Observed,
     state: &State,
     address: &Address,
@@ -223,7 +262,12 @@ fn name_is_taken(
     if actual.is_some_and(|actual| actual.id == bearer.id) {
         return None;
     }
-    if state.retired.iter().any(|retired| retired.id == bearer.id) {
+    let retired = state.retired.iter().any(|retired| retired.id == bearer.id);
+    if !retired && actual.is_some() && naming::is_owned(&bearer.tags, &config.name, address) {
+        // An earlier run made it to take over and could not record it: it is taken in place of a new one.
+        return None;
+    }
+    if retired {
         return Some(Refusal::new(
             address.to_string(),
             format!(
@@ -256,6 +300,86 @@ fn name_is_taken(
     ))
 }
 
+/// The object that an earlier run made to take over and could not record, or whose state is lost.
+fn standing_successor(
+    config: &Config,
+    observed: &Observed,
+    state: &State,
+    address: &Address,
+    item: &Item,
+) -> Option<Actual> {
+    let (Some(actual), Some(desired)) = (&item.actual, &item.desired) else {
+        return None;
+    };
+    if item.decision != Decision::Replace || !address.kind().has_id() {
+        return None;
+    }
+    let fits = |candidate: &&Actual| {
+        candidate.spec.kind() == address.kind()
+            && candidate.id != actual.id
+            && naming::is_owned(&candidate.tags, &config.name, address)
+            && !is_retired(state, address, &candidate.id)
+            && dead(candidate).is_none()
+            && diff::changes(&candidate.spec, desired)
+                .iter()
+                .all(|change| !change.forces_replacement)
+    };
+    observed.found.iter().find(fits).cloned()
+}
+
+/// Why a certificate will never be of use.
+fn dead(actual: &Actual) -> Option<String> {
+    match &actual.status {
+        Status::Certificate {
+            state, failure_reason, ..
+        } if !matches!(state.as_str(), "ISSUED" | "PENDING_VALIDATION") => Some(match failure_reason {
+            Some(reason) => format!("the certificate is {state}: {reason}"),
+            None => format!("the certificate is {state}"),
+        }),
+        _ => None,
+    }
+}
+
+/// The attribute that makes AWS refuse to delete a load balancer (`aws-facts.md` 3).
+pub(super) const PROTECTION: &str = "deletion_protection.enabled";
+
+/// Why a load balancer is not replaced: its old one could not be deleted, and would cost money for good.
+fn protected(address: &Address, item: &Item) -> Option<Refusal> {
+    match item.actual.as_ref().map(|actual| &actual.spec) {
+        Some(Spec::LoadBalancer(standing))
+            if item.decision == Decision::Replace
+                && standing.attributes.get(PROTECTION).is_some_and(|value| value == "true") =>
+        {
+            Some(Refusal::new(
+                address.to_string(),
+                format!("{}, and the load balancer is protected from deletion", item.reason),
+                "set `load_balancer.deletion_protection = false` and run `reconcile` before this change; set it again after",
+            ))
+        }
+        _ => None,
+    }
+}
+
+fn is_retired(state: &State, address: &Address, id: &str) -> bool {
+    state
+        .retired
+        .iter()
+        .any(|retired| retired.id == id && retired.address == *address)
+}
+
+/// The object that the state knows, where another one with the content that is wanted was found: an earlier run made the
+/// successor and could not record it, or the predecessor is wanted again. The one takes over from the other then.
+fn predecessor(observed: &Observed, state: &State, address: &Address, found: &Actual) -> Option<Actual> {
+    let id = state.id(address).filter(|id| *id != found.id)?;
+    match address.kind() {
+        Kind::Target | Kind::ListenerCertificate | Kind::WebAclAssociation => {
+            observed.object(address.kind(), id).cloned()
+        }
+        Kind::InstanceIngress => matching::rule_by_id(observed, id),
+        _ => None,
+    }
+}
+
 fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Spec) -> Item {
     let Some(actual) = actual else {
         let reason = if state.id(address).is_some() {
@@ -271,24 +395,17 @@ fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Sp
             reason: reason.to_owned(),
             temporary: false,
             given_up: None,
+            takes_over: false,
+            successor: None,
         };
     };
     let changes = diff::changes(&actual.spec, &desired);
-    let dead = match &actual.status {
-        Status::Certificate {
-            state, failure_reason, ..
-        } if !matches!(state.as_str(), "ISSUED" | "PENDING_VALIDATION") => Some(match failure_reason {
-            Some(reason) => format!("the certificate is {state}: {reason}"),
-            None => format!("the certificate is {state}"),
-        }),
-        _ => None,
-    };
     let forcing: Vec<&str> = changes
         .iter()
         .filter(|change| change.forces_replacement)
         .map(|change| change.path.as_str())
         .collect();
-    let (decision, reason) = if let Some(dead) = dead {
+    let (decision, reason) = if let Some(dead) = dead(&actual) {
         (Decision::Replace, dead)
     } else if !forcing.is_empty() {
         (
@@ -299,6 +416,8 @@ fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Sp
         (Decision::Update, String::new())
     } else if state.id(address) != Some(actual.id.as_str()) {
         (Decision::Record, "the state does not have it yet".to_owned())
+    } else if is_retired(state, address, &actual.id) {
+        (Decision::Record, "it was on its way out and is wanted again".to_owned())
     } else {
         (Decision::Unchanged, String::new())
     };
@@ -310,6 +429,8 @@ fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Sp
         reason,
         temporary: false,
         given_up: None,
+        takes_over: false,
+        successor: None,
     }
 }
 
@@ -338,99 +459,6 @@ fn refuse_unknown_yet(
             "run again in two minutes: if it is really gone, it is made again then",
         ));
     }
-}
-
-/// The web ports that are open to the world in the instances' own groups.
-fn close_ports(config: &Config, observed: &Observed, decided: &mut Decided) {
-    if !config.lockdown.enabled {
-        return;
-    }
-    for (group, ports, instances) in groups(config, observed) {
-        let open = exact_world_rules(observed, &group, &ports);
-        let owned = observed
-            .security_groups
-            .get(&group)
-            .is_some_and(|facts| facts.owner == observed.identity.account);
-        if open.is_empty() || !owned || is_shared(observed, &group, &instances.iter().collect()) {
-            continue;
-        }
-        let actual = Spec::PortClosure(PortClosure {
-            group: group.clone(),
-            descriptions: descriptions(observed, &group, &open),
-            open,
-        });
-        let desired = closed(&group);
-        let item = Item {
-            changes: diff::changes(&actual, &desired),
-            actual: Some(Actual {
-                id: group.to_string(),
-                spec: actual,
-                outputs: Outputs::new(),
-                status: Status::Exists,
-                tags: BTreeMap::new(),
-            }),
-            desired: Some(desired),
-            decision: Decision::Update,
-            reason: "visitors come through the load balancer".to_owned(),
-            temporary: false,
-            given_up: None,
-        };
-        decided.items.insert(closure_address(&group), item);
-    }
-}
-
-/// The groups of the sites' instances, with the web ports of the sites they serve and those instances.
-pub(super) fn groups(
-    config: &Config,
-    observed: &Observed,
-) -> Vec<(SecurityGroupId, BTreeSet<u16>, BTreeSet<InstanceId>)> {
-    let mut groups: BTreeMap<SecurityGroupId, (BTreeSet<u16>, BTreeSet<InstanceId>)> = BTreeMap::new();
-    for site in config.sites.values() {
-        for id in &site.instances {
-            let Some(instance) = observed.instances.get(id) else {
-                continue;
-            };
-            for group in &instance.security_groups {
-                let (ports, instances) = groups.entry(group.clone()).or_default();
-                ports.extend([defaults::HTTP_PORT, defaults::LISTEN_PORT]);
-                ports.extend(super::desired::backend_ports(site));
-                instances.insert(id.clone());
-            }
-        }
-    }
-    groups
-        .into_iter()
-        .map(|(group, (ports, instances))| (group, ports, instances))
-        .collect()
-}
-
-fn exact_world_rules(observed: &Observed, group: &SecurityGroupId, ports: &BTreeSet<u16>) -> BTreeMap<String, Rule> {
-    observed
-        .security_groups
-        .get(group)
-        .into_iter()
-        .flat_map(|facts| &facts.ingress)
-        .filter(|(_, rule)| {
-            rule.rule.is_world_open() && rule.rule.exact_tcp_port().is_some_and(|port| ports.contains(&port))
-        })
-        .map(|(id, rule)| (id.clone(), rule.rule.clone()))
-        .collect()
-}
-
-/// The descriptions of rules, to be remembered with them.
-pub(super) fn descriptions(
-    observed: &Observed,
-    group: &SecurityGroupId,
-    rules: &BTreeMap<String, Rule>,
-) -> BTreeMap<String, String> {
-    observed
-        .security_groups
-        .get(group)
-        .into_iter()
-        .flat_map(|facts| &facts.ingress)
-        .filter(|(id, _)| rules.contains_key(*id))
-        .filter_map(|(id, rule)| Some((id.clone(), rule.description.clone()?)))
-        .collect()
 }
 
 /// Whether the configuration names the certificate outright, so that it is not the stack's to delete.
@@ -470,6 +498,8 @@ fn surplus(config: &Config, observed: &Observed, state: &State, decided: &mut De
                     reason: "the configuration no longer asks for it".to_owned(),
                     temporary: false,
                     given_up: None,
+                    takes_over: false,
+                    successor: None,
                 };
                 decided.items.insert(address.clone(), item);
             }

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 
 use super::{
     Refusal, Refused,
+    addresses::record_address,
     clean_up::{self, DESTROYED, Removal},
+    decide::PROTECTION,
     findings::users_beside,
     foreign, matching, names,
     sequence::{Sequence, Wait},
@@ -18,13 +20,10 @@ use crate::{
     naming,
     observed::{Observed, Status},
     plan::{Action, Condition, FORMAT_VERSION, Finding, Plan, Purpose, Severity, Stage},
-    resource::{Address, Kind, Output, Ref, Spec, ValidationRecord},
-    state::{Entry, Origin, State},
+    resource::{Address, Kind, Output, Ref, Spec, Tags, ValidationRecord},
+    state::{Entry, Operation, Origin, State},
     value::{DomainName, SecurityGroupId},
 };
-
-/// The attribute that makes AWS refuse to delete a load balancer (`aws-facts.md` 3).
-const PROTECTION: &str = "deletion_protection.enabled";
 
 /// What is asked for beside the usual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,16 +52,10 @@ pub fn destroy(
     let mut sequence = Sequence::new();
     back.steps(config, observed, state, &mut sequence);
     drain(config, state, &back, now, &mut sequence);
-    clean_up::push_in(
-        Stage::Cutover,
-        back.deletions(options.delete_records).collect(),
-        &mut sequence,
-    );
+    let deletions = back.deletions(state, options.delete_records);
+    let deleted: BTreeSet<Address> = deletions.iter().map(|removal| removal.address.clone()).collect();
+    clean_up::push_in(Stage::Cutover, deletions, &mut sequence);
     let mut findings = back.findings.clone();
-    let deleted: BTreeSet<Address> = back
-        .deletions(options.delete_records)
-        .map(|removal| removal.address)
-        .collect();
     let mut removals = Vec::new();
     for (address, entry) in state
         .resources
@@ -75,8 +68,18 @@ pub fn destroy(
         let id = Ref::Known(retired.id.clone());
         removals.push(Removal::delete(&retired.address, id, &retired.spec, DESTROYED));
     }
+    removals.extend(forgotten(state, &back, &deleted));
     keep_what_others_use(observed, state, &mut removals, &mut findings);
     findings.extend(goes_along(observed, state, &removals));
+    for (address, id, spec) in begun(config, observed, state) {
+        // What the state knows at the address goes first.
+        let is_free = state.id(&address).is_none() || removals.iter().any(|removal| removal.address == address);
+        if is_free {
+            removals.push(Removal::record(&address, &id, "a run made it and could not record it"));
+            removals.push(Removal::delete(&address, Ref::Known(id), &spec, DESTROYED));
+        }
+    }
+    findings.extend(unknown(config, observed, state));
     clean_up::push(removals, &mut sequence);
     findings.sort();
     findings.dedup();
@@ -88,6 +91,89 @@ pub fn destroy(
         unchanged: Vec::new(),
         findings,
     })
+}
+
+/// What runs that were killed have made and could not record: the intent says that it is the stack's, and so do its tags.
+fn begun(config: &Config, observed: &Observed, state: &State) -> Vec<(Address, String, Spec)> {
+    let is_known = |id: &str| {
+        state.resources.values().any(|entry| entry.id == id) || state.retired.iter().any(|retired| retired.id == id)
+    };
+    let creations = state
+        .intents
+        .iter()
+        .filter(|(_, intent)| intent.operation == Operation::Create)
+        .map(|(address, _)| address);
+    let mut made = Vec::new();
+    for address in creations {
+        let is_its = |tags: &Tags, id: &str| naming::is_owned(tags, &config.name, address) && !is_known(id);
+        if address.kind() == Kind::InstanceIngress {
+            let rules = observed.security_groups.values().flat_map(|group| &group.ingress);
+            made.extend(
+                rules.filter(|(id, rule)| is_its(&rule.tags, id)).filter_map(|(id, _)| {
+                    Some((address.clone(), id.clone(), matching::rule_by_id(observed, id)?.spec))
+                }),
+            );
+        } else {
+            let objects = observed
+                .found
+                .iter()
+                .filter(|actual| actual.spec.kind() == address.kind());
+            made.extend(
+                objects
+                    .filter(|actual| is_its(&actual.tags, &actual.id))
+                    .map(|actual| (address.clone(), actual.id.clone(), actual.spec.clone())),
+            );
+        }
+    }
+    made
+}
+
+/// What is remembered of what runs that were killed have begun to change: when it is put back there is nothing to remember.
+fn forgotten<'a>(
+    state: &'a State,
+    back: &'a WayBack,
+    deleted: &'a BTreeSet<Address>,
+) -> impl Iterator<Item = Removal> + 'a {
+    let remembered = state.saved.iter().map(|(address, saved)| (address, &saved.spec));
+    remembered
+        .filter(|(address, _)| !state.resources.contains_key(*address) && !deleted.contains(*address))
+        .filter(|(address, _)| {
+            !back
+                .unknown
+                .iter()
+                .any(|unknown| record_address(&unknown.name) == **address)
+        })
+        .map(|(address, spec)| {
+            let id = match spec {
+                Spec::AliasRecord(record) => format!("{}/{}", record.zone, record.name),
+                _ => address.key().to_owned(),
+            };
+            Removal::forget(address, &id, "it is as it was")
+        })
+}
+
+/// What carries the stack's tags and stays, because nothing says how it came about.
+fn unknown(config: &Config, observed: &Observed, state: &State) -> Vec<Finding> {
+    let begun = begun(config, observed, state);
+    observed
+        .found
+        .iter()
+        .filter(|actual| {
+            actual.tags.get(naming::STACK_TAG).map(String::as_str) == Some(config.name.as_str())
+                && state.resources.values().all(|entry| entry.id != actual.id)
+                && state.retired.iter().all(|retired| retired.id != actual.id)
+                && begun.iter().all(|(_, id, _)| *id != actual.id)
+        })
+        .map(|actual| Finding {
+            severity: Severity::Warning,
+            subject: actual.id.clone(),
+            message: format!(
+                "this {} carries the stack's tags, and the state does not know it: it stays",
+                actual.spec.kind()
+            ),
+            remedy: "find it again with `reconcile state rebuild`, or delete it by hand: it may cost money".to_owned(),
+        })
+        .collect()
 }
 
 /// Every name and group that the state or the configuration knows.
@@ -115,6 +201,7 @@ fn refuse(
     options: DestroyOptions,
 ) -> Result<(), Refused> {
     let mut refusals: Vec<Refusal> = Vec::new();
+    let begun = begun(config, observed, state);
     for actual in &observed.found {
         let ours = state.resources.values().any(|entry| entry.id == actual.id)
             || state.retired.iter().any(|retired| retired.id == actual.id);
@@ -129,7 +216,8 @@ fn refuse(
             ));
         }
         let tagged = actual.tags.get(naming::STACK_TAG).map(String::as_str) == Some(config.name.as_str());
-        if tagged && state.resources.is_empty() && state.retired.is_empty() {
+        let is_begun = begun.iter().any(|(_, id, _)| *id == actual.id);
+        if tagged && !is_begun && state.resources.is_empty() && state.retired.is_empty() {
             refusals.push(Refusal::new(
                 actual.id.as_str(),
                 "it carries the stack's tags, and the state does not know it",
@@ -162,7 +250,12 @@ fn drain(config: &Config, state: &State, back: &WayBack, now: Timestamp, sequenc
         .iter()
         .cloned()
         .chain(earlier.map(|(address, _)| address.clone()))
-        .filter(|address| !back.deletions(true).any(|removal| removal.address == *address))
+        .filter(|address| {
+            !back
+                .deletions(state, true)
+                .iter()
+                .any(|removal| removal.address == *address)
+        })
         .collect();
     for record in all {
         sequence.wait(Wait {

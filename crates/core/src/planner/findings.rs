@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{
     addresses::{certificate_address, listener_address, load_balancer_address, record_address, target_address},
-    decide::{Decided, Decision, groups},
+    closures::groups,
+    decide::{Decided, Decision},
     desired::{keeps_ipv6, listeners::hsts_waits},
     foreign,
     foundation::{Foundation, is_shared},

@@ -6,7 +6,7 @@
 use super::{addresses::load_balancer_address, matching};
 use crate::{
     config::Config,
-    diff,
+    diff, naming,
     observed::{Actual, Observed, Status},
     resource::{Address, LoadBalancer, Ref, Spec},
     state::State,
@@ -66,6 +66,9 @@ impl<'a> Standing<'a> {
 
     /// Takes over into `desired` what stays as it stands.
     pub(super) fn keep(&self, actual: &Actual, desired: &mut Spec) {
+        if self.has_successor(actual, desired) {
+            return;
+        }
         match (&actual.spec, desired) {
             (Spec::SecurityGroup(standing), Spec::SecurityGroup(wanted)) if standing.vpc == wanted.vpc => {
                 wanted.name.clone_from(&standing.name);
@@ -85,6 +88,17 @@ impl<'a> Standing<'a> {
             }
             _ => {}
         }
+    }
+
+    /// Whether an object with the same tags has the name that is wanted: an earlier run made it to take over.
+    fn has_successor(&self, actual: &Actual, desired: &Spec) -> bool {
+        let address = actual.tags.get(naming::RESOURCE_TAG);
+        address.is_some()
+            && matching::named_like(self.observed, desired).is_some_and(|bearer| {
+                bearer.id != actual.id
+                    && bearer.tags.get(naming::RESOURCE_TAG) == address
+                    && bearer.tags.get(naming::STACK_TAG) == actual.tags.get(naming::STACK_TAG)
+            })
     }
 
     /// A target group belongs to one load balancer (`aws-facts.md` 2.1), for good as long as that uses it.

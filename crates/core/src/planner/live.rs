@@ -3,11 +3,11 @@
 //! A new target group is proven before the move: health checks begin once a rule names it (`aws-facts.md` 2.2), so a rule
 //! that only the proof's own requests match leads there first. It goes away with what was replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Refusal,
-    addresses::{listener_address, proof_rule_address, target_group_address},
+    addresses::{listener_address, load_balancer_address, proof_rule_address, record_address, target_group_address},
     decide::{Decided, Decision, Item},
     desired::listeners::priorities_on,
     matching,
@@ -15,9 +15,10 @@ use super::{
 use crate::{
     config::{Config, Site, SiteName},
     diff, naming,
-    observed::Observed,
-    resource::{Address, DefaultAction, Kind, ListenerRule, Ref, Spec},
+    observed::{Actual, Observed},
+    resource::{Address, DefaultAction, Kind, Listener, ListenerRule, Output, Ref, Spec},
     state::State,
+    value::DomainName,
 };
 
 /// The header that leads a request of the proof to the new target group.
@@ -36,6 +37,9 @@ fn target_group(spec: &Spec) -> Option<&Ref> {
 
 /// Whether an item sends visitors to another target group than they come to now.
 pub(super) fn is_move(item: &Item) -> bool {
+    if item.takes_over {
+        return true;
+    }
     let (Some(actual), Some(desired)) = (&item.actual, &item.desired) else {
         return false;
     };
@@ -48,15 +52,180 @@ pub(super) fn is_move(item: &Item) -> bool {
         }
 }
 
-/// Whether visitors of the site are sent to another target group.
-pub(super) fn moves_site(decided: &Decided, site: &SiteName) -> bool {
+/// The two steps of a listener that both moves visitors and changes otherwise: certificates and the rest are there for the
+/// proof already, where requests go changes after it.
+pub(super) fn two_steps(item: &Item) -> Option<(Item, Item)> {
+    let (Some(actual), Some(Spec::Listener(wanted))) = (&item.actual, &item.desired) else {
+        return None;
+    };
+    let Spec::Listener(standing) = &actual.spec else {
+        return None;
+    };
+    if item.decision != Decision::Update || !is_move(item) {
+        return None;
+    }
+    let prepared = Spec::Listener(Listener {
+        default_action: standing.default_action,
+        target_group: standing.target_group.clone(),
+        redirect_to: standing.redirect_to.clone(),
+        fixed_response: standing.fixed_response.clone(),
+        ..wanted.clone()
+    });
+    let wanted = Spec::Listener(wanted.clone());
+    let first = diff::changes(&actual.spec, &prepared);
+    let second = diff::changes(&prepared, &wanted);
+    if first.is_empty() || second.is_empty() {
+        return None;
+    }
+    let before = Item {
+        desired: Some(prepared.clone()),
+        changes: first,
+        takes_over: false,
+        ..item.clone()
+    };
+    let after = Item {
+        actual: Some(Actual {
+            spec: prepared,
+            ..actual.clone()
+        }),
+        changes: second,
+        ..item.clone()
+    };
+    Some((before, after))
+}
+
+/// The names that a rule is about.
+fn hosts(spec: Option<&Spec>) -> BTreeSet<&str> {
+    match spec {
+        Some(Spec::ListenerRule(rule)) => rule
+            .conditions
+            .get(ListenerRule::HOST)
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+/// The target group that requests for a name come to now on a listener, as far as rules are about names alone.
+fn stands_at<'a>(observed: &'a Observed, listener: &str, host: &DomainName) -> Option<&'a str> {
+    let covers = |rule: &ListenerRule| {
+        let only_hosts = rule.conditions.keys().all(|field| field == ListenerRule::HOST);
+        let mut patterns = rule.conditions.get(ListenerRule::HOST).into_iter().flatten();
+        only_hosts && patterns.any(|pattern| pattern.parse::<DomainName>().is_ok_and(|pattern| pattern.covers(host)))
+    };
+    let rule = observed
+        .found
+        .iter()
+        .filter_map(|actual| match &actual.spec {
+            Spec::ListenerRule(rule) if rule.listener.known().ok() == Some(listener) && covers(rule) => Some(rule),
+            _ => None,
+        })
+        .min_by_key(|rule| rule.priority);
+    let group = match (
+        rule,
+        observed.object(Kind::Listener, listener).map(|actual| &actual.spec),
+    ) {
+        (Some(rule), _) => rule.target_group.as_ref(),
+        (None, Some(Spec::Listener(listener))) => listener.target_group.as_ref(),
+        (None, _) => None,
+    };
+    group.and_then(|group| group.known().ok())
+}
+
+/// Whether visitors of a name come to the load balancer already.
+fn comes_to_balancer(decided: &Decided, name: &DomainName) -> bool {
+    let actual = |address: &Address| decided.get(address).and_then(|item| item.actual.as_ref());
+    let dns_name = actual(&load_balancer_address()).and_then(|balancer| balancer.outputs.get(&Output::DnsName));
+    match actual(&record_address(name)).map(|record| &record.spec) {
+        Some(Spec::AliasRecord(record)) => record
+            .records
+            .values()
+            .filter_map(|data| data.alias.as_ref()?.name.known().ok())
+            .any(|target| dns_name.is_some_and(|name| name == target)),
+        _ => false,
+    }
+}
+
+/// Marks what leads visitors of a name elsewhere than they come now, although it sends its own requests where it did: a
+/// name that goes from one site to another, or a site that gets another name.
+pub(super) fn mark_takeovers(config: &Config, observed: &Observed, decided: &mut Decided) {
+    let mut taking: Vec<Address> = Vec::new();
+    for (address, item) in decided.iter() {
+        let (names, listener): (Vec<DomainName>, Option<&str>) = match &item.desired {
+            Some(Spec::ListenerRule(rule)) => (
+                hosts(item.desired.as_ref())
+                    .iter()
+                    .filter_map(|host| host.parse().ok())
+                    .collect(),
+                rule.listener.known().ok(),
+            ),
+            Some(Spec::Listener(listener)) if listener.target_group.is_some() => {
+                let sites = config.sites.values().filter(|site| site.listen_port == listener.port);
+                (
+                    sites.flat_map(Site::names).cloned().collect(),
+                    item.actual.as_ref().map(|actual| actual.id.as_str()),
+                )
+            }
+            _ => continue,
+        };
+        let (Some(listener), Some(to)) = (listener, item.desired.as_ref().and_then(target_group)) else {
+            continue;
+        };
+        let comes = |name: &&DomainName| comes_to_balancer(decided, name);
+        let is_elsewhere =
+            |name: &DomainName| stands_at(observed, listener, name).is_some_and(|group| to.known().ok() != Some(group));
+        if item.decision != Decision::Replace && names.iter().filter(comes).any(is_elsewhere) {
+            taking.push(address.clone());
+        }
+    }
+    for address in taking {
+        decided.take_over(&address);
+    }
+}
+
+/// The names of visitors that an item takes over.
+fn taken<'a>(config: &'a Config, item: &'a Item) -> BTreeSet<&'a str> {
+    match &item.desired {
+        Some(Spec::Listener(listener)) if item.takes_over => config
+            .sites
+            .values()
+            .filter(|site| site.listen_port == listener.port)
+            .flat_map(Site::names)
+            .map(DomainName::as_str)
+            .collect(),
+        desired if item.takes_over => hosts(desired.as_ref()),
+        _ => BTreeSet::new(),
+    }
+}
+
+/// Whether a rule gives up names whose visitors are taken over elsewhere: it does so when that stands.
+pub(super) fn gives_way(config: &Config, decided: &Decided, address: &Address, item: &Item) -> bool {
+    if item.temporary || !matches!(item.decision, Decision::Update | Decision::Delete) {
+        return false;
+    }
+    let kept = hosts(item.desired.as_ref());
+    let given: BTreeSet<&str> = hosts(item.actual.as_ref().map(|actual| &actual.spec))
+        .into_iter()
+        .filter(|host| !kept.contains(host))
+        .collect();
+    decided
+        .iter()
+        .filter(|(other, _)| *other != address)
+        .any(|(_, other)| !taken(config, other).is_disjoint(&given))
+}
+
+/// Whether visitors of the site are sent to another target group, or its rules change in the stage in which visitors move:
+/// it is proven by a rule of its own then.
+pub(super) fn moves_site(config: &Config, decided: &Decided, site: &SiteName) -> bool {
     let group = target_group_address(site);
     let id = decided
         .get(&group)
-        .and_then(|item| item.actual.as_ref())
+        .and_then(|item| item.successor.as_ref().or(item.actual.as_ref()))
         .map(|actual| actual.id.as_str());
-    decided.iter().any(|(_, item)| {
-        is_move(item)
+    decided.iter().any(|(address, item)| {
+        (is_move(item) || gives_way(config, decided, address, item))
             && item.desired.as_ref().and_then(target_group).is_some_and(|to| match to {
                 Ref::Of(address, _) => *address == group,
                 Ref::Known(known) => Some(known.as_str()) == id,
@@ -73,23 +242,16 @@ pub(super) fn proof_header(decided: &Decided, site: &SiteName) -> Option<(String
     Some((PROOF_HEADER.to_owned(), naming::short_hash(&[name], TOKEN_DIGITS)))
 }
 
-/// What would send visitors to a target group that nobody has proven: the default answer of a listener gives way to rules
-/// at once, so the rule of the first site cannot lead to a new target group at the same time.
-pub(super) fn refuse_at_once(decided: &Decided, refusals: &mut Vec<Refusal>) {
-    for (address, item) in decided.iter().filter(|(_, item)| is_move(item)) {
-        let from = item.actual.as_ref().and_then(|actual| target_group(&actual.spec));
-        let to = item.desired.as_ref().and_then(target_group);
-        let is_new = |from: &Ref| {
-            decided.iter().any(|(group, item)| {
-                group.kind() == Kind::TargetGroup
-                    && item.decision == Decision::Replace
-                    && item.actual.as_ref().map(|actual| actual.id.as_str()) == from.known().ok()
-            })
-        };
-        if to.is_none() && from.is_some_and(is_new) {
+/// Refuses to have a rule get names from another and give up some to another in one step: no order of the changes keeps
+/// all of them answered.
+pub(super) fn refuse_at_once(config: &Config, decided: &Decided, refusals: &mut Vec<Refusal>) {
+    for (address, item) in decided.iter().filter(|(_, item)| item.takes_over) {
+        let standing = hosts(item.actual.as_ref().map(|actual| &actual.spec));
+        let gets = !hosts(item.desired.as_ref()).is_subset(&standing);
+        if gets && gives_way(config, decided, address, item) {
             refusals.push(Refusal::new(
                 address.to_string(),
-                "a site is added while the target group of the first one is replaced",
+                "the site gets names that visitors use from another site and gives up others at once",
                 "make the two changes one after the other",
             ));
         }
@@ -101,7 +263,7 @@ pub(super) fn add_proof_rules(config: &Config, observed: &Observed, state: &Stat
     let needed: Vec<(&SiteName, &Site)> = config
         .sites
         .iter()
-        .filter(|(name, _)| moves_site(decided, name))
+        .filter(|(name, _)| moves_site(config, decided, name))
         .collect();
     for (name, site) in needed {
         let address = proof_rule_address(site.listen_port, name);
@@ -129,13 +291,18 @@ pub(super) fn add_proof_rules(config: &Config, observed: &Observed, state: &Stat
                 reason: reason.to_owned(),
                 temporary: true,
                 given_up: None,
+                takes_over: false,
+                successor: None,
             },
             Some(actual) => {
                 let changes = diff::changes(&actual.spec, &spec);
-                let decision = if changes.is_empty() {
+                let decision = if !changes.is_empty() {
+                    Decision::Update
+                } else if state.id(&address) == Some(actual.id.as_str()) {
                     Decision::Unchanged
                 } else {
-                    Decision::Update
+                    // Only what the state knows is deleted when the proof is over.
+                    Decision::Record
                 };
                 Item {
                     changes,
@@ -145,10 +312,37 @@ pub(super) fn add_proof_rules(config: &Config, observed: &Observed, state: &Stat
                     reason: reason.to_owned(),
                     temporary: true,
                     given_up: None,
+                    takes_over: false,
+                    successor: None,
                 }
             }
         };
         decided.insert(address, item);
+    }
+    add_left_over_proof_rules(config, observed, state, decided);
+}
+
+/// Takes up rules of proofs that are over and that a lost state does not know, to be deleted with the rest.
+fn add_left_over_proof_rules(config: &Config, observed: &Observed, state: &State, decided: &mut Decided) {
+    for (name, site) in &config.sites {
+        let address = proof_rule_address(site.listen_port, name);
+        if decided.get(&address).is_some() || state.resources.contains_key(&address) {
+            continue;
+        }
+        if let Some(actual) = matching::by_identity(config, observed, state, &address).cloned() {
+            let item = Item {
+                changes: Vec::new(),
+                desired: Some(actual.spec.clone()),
+                actual: Some(actual),
+                decision: Decision::Record,
+                reason: "an earlier run left it over".to_owned(),
+                temporary: true,
+                given_up: None,
+                takes_over: false,
+                successor: None,
+            };
+            decided.insert(address, item);
+        }
     }
 }
 

@@ -4,9 +4,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{addresses::load_balancer_address, names};
+use super::{
+    addresses::{listener_address, load_balancer_address},
+    desired, names,
+};
 use crate::{
-    config::Config,
+    config::{CertificateSource, Config},
     diff, naming,
     observed::{Actual, GroupRule, Observed, Status},
     resource::{Address, InstanceIngress, Kind, Listener, Outputs, Peer, Ref, Spec, Tags, Target, ValidationRecord},
@@ -65,11 +68,8 @@ fn by_content<'a>(observed: &'a Observed, state: &State, address: &Address, desi
 /// by a run that could not record it.
 pub(super) fn given_up(observed: &Observed, state: &State, address: &Address, actual: &Actual) -> Option<Actual> {
     let current = state.id(address).filter(|current| *current != actual.id)?;
-    match address.kind() {
-        Kind::AliasRecord | Kind::ValidationRecord | Kind::PortClosure => None,
-        Kind::InstanceIngress => rule_by_id(observed, current),
-        kind => observed.object(kind, current).cloned(),
-    }
+    let kind = address.kind();
+    kind.has_id().then(|| observed.object(kind, current).cloned()).flatten()
 }
 
 /// An object of the kind and name that is wanted, whosever it is.
@@ -111,8 +111,58 @@ pub(super) fn by_identity<'a>(
     let retired: BTreeSet<&str> = state.retired.iter().map(|retired| retired.id.as_str()).collect();
     of_kind()
         .filter(|actual| !retired.contains(actual.id.as_str()) && naming::is_owned(&actual.tags, &config.name, address))
-        // Of several, the one furthest on; by id among equals, so that every run chooses alike.
-        .min_by_key(|actual| (readiness(&actual.status), actual.id.clone()))
+        // Of several, the one that a successor takes over from: it is found by its name or tags when that is made, and this
+        // one goes when it has taken over. By id among equals, so that every run chooses alike.
+        .min_by_key(|actual| {
+            (
+                readiness(&actual.status),
+                succession(config, observed, state, actual),
+                actual.id.clone(),
+            )
+        })
+}
+
+/// Orders objects with the same tags: a run that lost its state in the middle of a replacement leaves the old one and the
+/// new one. The new one has the name and settings that are wanted, or hangs on something that has; the old one comes first.
+fn succession(config: &Config, observed: &Observed, state: &State, actual: &Actual) -> u8 {
+    let instances = config.sites.values().flat_map(|site| &site.instances);
+    let vpc = instances
+        .filter_map(|id| observed.instances.get(id))
+        .map(|instance| &instance.vpc)
+        .next();
+    let Some(vpc) = vpc else { return 0 };
+    let hangs_on = |id: Option<&str>, address: &Address| {
+        id == by_identity(config, observed, state, address).map(|actual| actual.id.as_str())
+    };
+    let address = actual
+        .tags
+        .get(naming::RESOURCE_TAG)
+        .and_then(|address| address.parse::<Address>().ok());
+    let key = address.as_ref().map(Address::key).unwrap_or_default();
+    let site = config.sites.iter().find(|(name, _)| name.as_str() == key);
+    let is_new = match &actual.spec {
+        Spec::Certificate(certificate) => site.is_some_and(|(_, site)| {
+            let same_key = matches!(&site.certificate, CertificateSource::Requested { key_algorithm }
+                if *key_algorithm == certificate.key_algorithm);
+            same_key && site.names().cloned().collect::<BTreeSet<_>>() == certificate.names
+        }),
+        Spec::SecurityGroup(group) => group.name == desired::security_group_name(config, vpc),
+        Spec::LoadBalancer(balancer) => balancer.name == desired::load_balancer_name(config, vpc),
+        Spec::TargetGroup(group) => {
+            site.is_some_and(|(name, site)| group.name == desired::target_group_name(config, name, site, vpc))
+        }
+        Spec::Listener(listener) => !hangs_on(listener.load_balancer.known().ok(), &load_balancer_address()),
+        Spec::ListenerRule(rule) => {
+            let port = key
+                .split('.')
+                .next()
+                .and_then(|port| port.parse().ok())
+                .unwrap_or_default();
+            !hangs_on(rule.listener.known().ok(), &listener_address(port))
+        }
+        _ => false,
+    };
+    u8::from(is_new)
 }
 
 /// Like [`by_identity`], or else the object that is to become the resource: one that the configuration takes over, or a

@@ -7,6 +7,7 @@
 mod addresses;
 mod adopt;
 mod clean_up;
+mod closures;
 mod decide;
 mod delegation;
 mod desired;

@@ -8,6 +8,7 @@ use std::{
 use super::{Refusal, addresses::load_balancer_address, matching};
 use crate::{
     config::{Config, Site, SiteName},
+    naming,
     observed::{Observed, RecordSet, StoredAlias},
     resource::{Address, AliasRecord, AliasTarget, Kind, Output, RecordData, RecordType},
     state::State,
@@ -242,10 +243,25 @@ pub(super) fn is_stacks_load_balancer(config: &Config, observed: &Observed, stat
         .retired
         .iter()
         .filter_map(|retired| observed.object(Kind::LoadBalancer, &retired.id));
+    // A state that was lost in the middle of a replacement knows only one of the two.
+    let tagged = observed.found.iter().filter(|actual| {
+        actual.spec.kind() == Kind::LoadBalancer
+            && naming::is_owned(&actual.tags, &config.name, &load_balancer_address())
+    });
     current
         .into_iter()
         .chain(retired)
+        .chain(tagged)
         .any(|actual| actual.outputs.get(&Output::DnsName).map(String::as_str) == Some(dns_name))
+}
+
+/// Whether records lead to a load balancer of the stack.
+pub(super) fn lead_to_stack(config: &Config, observed: &Observed, state: &State, standing: &AliasRecord) -> bool {
+    standing
+        .records
+        .values()
+        .filter_map(|data| data.alias.as_ref()?.name.known().ok())
+        .any(|target| is_stacks_load_balancer(config, observed, state, &StoredAlias::normal_name(target)))
 }
 
 /// The site that a name belongs to.

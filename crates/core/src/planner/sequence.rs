@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use super::{
     clean_up,
     decide::{Decided, Decision, Item},
-    live, shrinking, waits,
+    live, names, shrinking, waits,
 };
 use crate::{
     config::Config,
     diff,
     observed::Observed,
     plan::{Action, Condition, Consequence, Stage, Step, StepId},
-    resource::{Address, Kind, Ref},
+    resource::{Address, Kind, Ref, Spec},
     state::State,
     value::Seconds,
 };
@@ -28,19 +28,40 @@ pub(super) fn sequence(
     now: Timestamp,
 ) -> Vec<Step> {
     let mut sequence = Sequence::new();
-    for (address, item) in decided.iter() {
+    // A listener that stands is changed when what takes over from it stands: certificates for names that its own loses,
+    // rules for names that it stops to forward. And a rule gives up names when others have taken them over.
+    let later = |(address, item): &(&Address, &Item)| {
+        (address.kind() == Kind::Listener && item.decision == Decision::Update)
+            || live::gives_way(config, decided, address, item)
+    };
+    let first = decided
+        .iter()
+        .filter(|entry| entry.0.kind() <= Kind::ListenerRule && !later(entry));
+    let second = decided
+        .iter()
+        .filter(|entry| entry.0.kind() <= Kind::ListenerRule && later(entry));
+    let third = decided.iter().filter(|entry| entry.0.kind() > Kind::ListenerRule);
+    for (address, item) in first.chain(second).chain(third) {
         // The certificate is waited for before the first thing that uses it.
-        if address.kind() == Kind::Listener {
+        if matches!(address.kind(), Kind::Listener | Kind::ListenerCertificate) {
             waits::certificate_waits(config, decided, &mut sequence);
         }
-        resource_step(state, decided, address, item, &mut sequence);
+        if let Some(found) = found_in_place(config, observed, state, address, item) {
+            resource_step(config, state, decided, address, &found, &mut sequence);
+        }
+        if let Some((before, after)) = live::two_steps(item) {
+            resource_step(config, state, decided, address, &before, &mut sequence);
+            resource_step(config, state, decided, address, &after, &mut sequence);
+        } else {
+            resource_step(config, state, decided, address, item, &mut sequence);
+        }
         if address.kind() == Kind::Certificate {
             waits::validation_wait(config, address, item, &mut sequence);
         }
     }
     waits::certificate_waits(config, decided, &mut sequence);
     for (name, site) in &config.sites {
-        waits::prove(config, observed, decided, name, site, &mut sequence);
+        waits::prove(config, observed, state, decided, name, site, &mut sequence);
     }
     waits::in_sync_waits(config, state, decided, &mut sequence);
     waits::drain(config, observed, state, decided, now, &mut sequence);
@@ -48,6 +69,24 @@ pub(super) fn sequence(
     waits::verify(config, observed, decided, &mut sequence);
     clean_up::clean_up(config, observed, state, decided, &mut sequence);
     sequence.finish()
+}
+
+/// Records that lead to a load balancer of the stack and that the state does not know are recorded before they change:
+/// what they say is not what stood there before the stack came.
+fn found_in_place(config: &Config, observed: &Observed, state: &State, address: &Address, item: &Item) -> Option<Item> {
+    let Some(Spec::AliasRecord(standing)) = item.actual.as_ref().map(|actual| &actual.spec) else {
+        return None;
+    };
+    let is_found = item.decision == Decision::Update
+        && state.id(address).is_none()
+        && !state.saved.contains_key(address)
+        && names::lead_to_stack(config, observed, state, standing);
+    is_found.then(|| Item {
+        decision: Decision::Record,
+        changes: Vec::new(),
+        reason: "the state does not have it yet".to_owned(),
+        ..item.clone()
+    })
 }
 
 /// Steps while they are collected. Ids are given at the end, when the stages are known to be in order.
@@ -70,6 +109,15 @@ impl Sequence {
         self.last.insert(step.address.clone(), index);
         self.steps.push((step, after));
         index
+    }
+
+    /// The steps that change resources of these kinds.
+    pub(super) fn steps_about(&self, kinds: &[Kind]) -> BTreeSet<usize> {
+        (0..)
+            .zip(&self.steps)
+            .filter(|(_, (step, _))| step.action.is_mutating() && kinds.contains(&step.address.kind()))
+            .map(|(index, _)| index)
+            .collect()
     }
 
     /// Whether something is waited for at an address.
@@ -188,7 +236,14 @@ pub(super) fn consequence_of(kind: Kind, decision: Decision) -> Consequence {
     }
 }
 
-fn resource_step(state: &State, decided: &Decided, address: &Address, item: &Item, sequence: &mut Sequence) {
+fn resource_step(
+    config: &Config,
+    state: &State,
+    decided: &Decided,
+    address: &Address,
+    item: &Item,
+    sequence: &mut Sequence,
+) {
     let (Some(desired), actual) = (&item.desired, &item.actual) else {
         return;
     };
@@ -251,13 +306,15 @@ fn resource_step(state: &State, decided: &Decided, address: &Address, item: &Ite
         .collect();
     if address.kind() == Kind::Target {
         // The load balancer is admitted to the instances before anything depends on it.
-        after.extend(
-            sequence
-                .last
-                .iter()
-                .filter(|(other, _)| other.kind() == Kind::InstanceIngress)
-                .map(|(_, index)| *index),
-        );
+        after.extend(sequence.steps_about(&[Kind::InstanceIngress]));
+    }
+    let gives_way = live::gives_way(config, decided, address, item);
+    if (address.kind() == Kind::Listener && item.decision == Decision::Update) || gives_way {
+        after.extend(sequence.steps_about(&[Kind::Listener, Kind::ListenerCertificate, Kind::ListenerRule]));
+    }
+    if address.kind() == Kind::TargetGroup && item.decision == Decision::Update {
+        // Health checks may go to another port.
+        after.extend(sequence.steps_about(&[Kind::SecurityGroup, Kind::InstanceIngress]));
     }
     if address.kind() == Kind::AliasRecord {
         // Visitors are sent to the load balancer when it sends them to the right place.
@@ -273,7 +330,11 @@ fn resource_step(state: &State, decided: &Decided, address: &Address, item: &Ite
         address: address.clone(),
         action,
         changes,
-        stage: stage(address, item),
+        stage: if gives_way {
+            Stage::Cutover
+        } else {
+            stage(address, item)
+        },
         consequence: if live::is_move(item) {
             // What they are sent to has proven itself.
             Consequence::None

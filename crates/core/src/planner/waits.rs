@@ -13,6 +13,7 @@ use super::{
     desired::validated_names,
     live, names,
     sequence::{Sequence, Wait},
+    shrinking,
 };
 use crate::{
     config::{Config, Protocol, RequestProof, Site, SiteName, defaults},
@@ -105,16 +106,34 @@ fn closes_ports(site: &Site, observed: &Observed, decided: &Decided) -> bool {
     })
 }
 
+/// Whether targets leave whose requests the site's own have to take: its own ones, or those of a site that is no more. A
+/// run that was cut off may have added the new ones without seeing them healthy.
+fn target_leaves(config: &Config, state: &State, decided: &Decided, name: &SiteName) -> bool {
+    let concerns = |address: &Address| {
+        let of = address.key().split('.').next().unwrap_or_default();
+        matches!(address.kind(), Kind::Target | Kind::TargetGroup)
+            && (of == name.as_str() || config.sites.keys().all(|site| site.as_str() != of))
+    };
+    let leaving = decided
+        .iter()
+        .filter(|(_, item)| matches!(item.decision, Decision::Replace | Decision::Delete))
+        .map(|(address, _)| address);
+    leaving
+        .chain(state.retired.iter().map(|retired| &retired.address))
+        .any(concerns)
+}
+
 /// Adds the proofs of the way that the visitors of a site will take.
 pub(super) fn prove(
     config: &Config,
     observed: &Observed,
+    state: &State,
     decided: &Decided,
     name: &SiteName,
     site: &Site,
     sequence: &mut Sequence,
 ) {
-    let moves_target = live::moves_site(decided, name);
+    let moves_target = live::moves_site(config, decided, name);
     // Closing the instance is as final for visitors as moving them, and may come in a later run.
     let moves = moves_visitors(site, decided) || moves_target || closes_ports(site, observed, decided);
     let deadlines = &config.prove.deadlines;
@@ -140,9 +159,14 @@ pub(super) fn prove(
         });
     }
     let proof_rule = proof_rule_address(site.listen_port, name);
+    let others_leave = target_leaves(config, state, decided, name);
     for instance in &site.instances {
         let target = target_address(name, instance);
-        if moves || decided.is_new(&target) {
+        let is_healthy = decided
+            .get(&target)
+            .and_then(|item| item.actual.as_ref())
+            .is_some_and(|actual| matches!(&actual.status, Status::Target { state, .. } if state == "healthy"));
+        if moves || decided.is_new(&target) || (others_leave && !is_healthy) {
             let condition = Condition::TargetHealthy { target: target.clone() };
             sequence.wait(Wait {
                 address: &target,
@@ -244,7 +268,8 @@ pub(super) fn drain(
     sequence: &mut Sequence,
 ) {
     let drain = Drain { state, decided, now };
-    let balancer_leaves = leaves(state, decided, &[Kind::LoadBalancer, Kind::Listener]);
+    let balancer_leaves =
+        leaves(state, decided, &[Kind::LoadBalancer, Kind::Listener]) || shrinking::loses_ipv6(decided);
     for site in config.sites.values() {
         if !balancer_leaves && !closes_ports(site, observed, decided) {
             continue;
@@ -421,7 +446,7 @@ pub(super) fn verify(config: &Config, observed: &Observed, decided: &Decided, se
         return;
     }
     for (name, site) in &config.sites {
-        let moves = moves_visitors(site, decided) || live::moves_site(decided, name);
+        let moves = moves_visitors(site, decided) || live::moves_site(config, decided, name);
         if !moves && !closes_ports(site, observed, decided) {
             continue;
         }

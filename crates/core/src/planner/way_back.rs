@@ -16,10 +16,10 @@ use super::{
 use crate::{
     config::{Config, Protocol, RequestProof, Site, SiteName, defaults},
     diff,
-    observed::{Observed, StoredAlias},
+    observed::Observed,
     plan::{Action, Condition, Consequence, Finding, Severity, SiteRequest, Stage, Step, StepId, Through},
     resource::{Address, AliasRecord, PortClosure, RecordType, Ref, Spec},
-    state::{Saved, State},
+    state::{Entry, Intent, Operation, Origin, Saved, State},
     value::{DomainName, Seconds, SecurityGroupId, ZoneId},
 };
 
@@ -103,11 +103,7 @@ impl WayBack {
         let Some(standing) = zone.and_then(|zone| names::at(observed, &zone, name)) else {
             return;
         };
-        let leads_to_us = standing
-            .records
-            .values()
-            .filter_map(|data| data.alias.as_ref()?.name.known().ok())
-            .any(|target| names::is_stacks_load_balancer(config, observed, state, &StoredAlias::normal_name(target)));
+        let leads_to_us = names::lead_to_stack(config, observed, state, &standing);
         let differs = saved.is_some_and(|saved| {
             !diff::changes(&Spec::AliasRecord(standing.clone()), &Spec::AliasRecord(saved.clone())).is_empty()
         });
@@ -126,11 +122,10 @@ impl WayBack {
                 self.records.push((standing, saved.clone()));
             }
             None => {
-                let made = state
-                    .resources
-                    .get(&address)
-                    .is_some_and(|entry| entry.origin == crate::state::Origin::Created);
-                if made {
+                let created = |entry: &Entry| entry.origin == Origin::Created;
+                let begun = |intent: &Intent| intent.operation == Operation::Create;
+                if state.resources.get(&address).is_some_and(created) || state.intents.get(&address).is_some_and(begun)
+                {
                     self.made.push(standing);
                 } else {
                     self.unknown.push(standing);
@@ -250,14 +245,23 @@ impl WayBack {
         })
     }
 
-    /// Deletes the records that the stack made where nothing stood.
-    pub(super) fn deletions(&self, also_unknown: bool) -> impl Iterator<Item = Removal> {
+    /// Deletes the records that the stack made where nothing stood. One that a run made and could not record is recorded
+    /// first: only what the state knows is deleted.
+    pub(super) fn deletions(&self, state: &State, also_unknown: bool) -> Vec<Removal> {
         let unknown = self.unknown.iter().filter(move |_| also_unknown);
-        self.made.iter().chain(unknown).map(|standing| {
-            let id = Ref::Known(format!("{}/{}", standing.zone, standing.name));
-            let spec = Spec::AliasRecord(standing.clone());
-            Removal::delete(&record_address(&standing.name), id, &spec, "nothing stood there before")
-        })
+        self.made
+            .iter()
+            .chain(unknown)
+            .flat_map(|standing| {
+                let address = record_address(&standing.name);
+                let id = format!("{}/{}", standing.zone, standing.name);
+                let record = (state.id(&address) != Some(id.as_str()))
+                    .then(|| Removal::record(&address, &id, "a run made it and could not record it"));
+                let spec = Spec::AliasRecord(standing.clone());
+                let delete = Removal::delete(&address, Ref::Known(id), &spec, "nothing stood there before");
+                record.into_iter().chain([delete])
+            })
+            .collect()
     }
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use reconcile_core::{
     config::KeyAlgorithm,
-    plan::{Condition, Stage, StepId},
-    resource::{Certificate, Output, Ref, Spec},
+    naming,
+    plan::{Action, Condition, Stage, StepId},
+    resource::{Certificate, DefaultAction, ListenerRule, Output, Ref, Spec},
     state::Origin,
 };
 use reconcile_engine::{ApplyError, OutcomeKind, StepError};
@@ -13,8 +14,8 @@ use reconcile_engine::{ApplyError, OutcomeKind, StepError};
 use crate::{
     simulation::{Habits, Sim},
     specs::{
-        CERTIFICATE, LOAD_BALANCER, RECORD, TARGET_GROUP, VALIDATION, alias, at, create, name, old_record, plan, spec,
-        state, step, target_group, wait,
+        CERTIFICATE, LISTENER, LOAD_BALANCER, RECORD, TARGET_GROUP, VALIDATION, alias, at, create, name, old_record,
+        plan, spec, stack, state, step, target_group, wait, with,
     },
 };
 
@@ -76,7 +77,7 @@ fn what_a_creation_cannot_carry_is_set_by_a_change_after_it() {
     for reference in load_balancer.references_mut() {
         *reference = Ref::Known("sg-0a1b2c3e".to_owned());
     }
-    let action = reconcile_core::plan::Action::Create {
+    let action = Action::Create {
         desired: load_balancer.clone(),
     };
     sim.apply(&plan([step(LOAD_BALANCER, Stage::Prepare, action)])).unwrap();
@@ -155,7 +156,7 @@ fn what_does_not_carry_the_tags_is_left_alone() {
 fn a_record_that_came_up_since_the_plan_is_not_overwritten() {
     let sim = Sim::new(state());
     sim.put(None, &old_record(300));
-    let action = reconcile_core::plan::Action::Create {
+    let action = Action::Create {
         desired: alias("web.elb.example"),
     };
     let error = cause(sim.apply(&plan([step(RECORD, Stage::Cutover, action)])));
@@ -180,8 +181,8 @@ fn a_successor_is_not_mistaken_for_its_predecessor() {
     if let Spec::Certificate(Certificate { key_algorithm, .. }) = &mut other {
         *key_algorithm = KeyAlgorithm::EcPrime256v1;
     }
-    let sim = crate::specs::with(&[(CERTIFICATE, &other)]);
-    let action = reconcile_core::plan::Action::Replace {
+    let sim = with(&[(CERTIFICATE, &other)]);
+    let action = Action::Replace {
         retire: "certificate.www#old".to_owned(),
         observed: other,
         desired: spec(CERTIFICATE),
@@ -194,4 +195,35 @@ fn a_successor_is_not_mistaken_for_its_predecessor() {
         sim.object("certificate.www#old").is_some(),
         "it is deleted by a later step only"
     );
+}
+
+#[test]
+fn a_rule_for_the_same_names_at_another_address_is_not_mistaken_for_it() {
+    let rule = |key: &str, priority: u16| {
+        let address = at(&format!("listener_rule.{key}"));
+        let rule = Spec::ListenerRule(ListenerRule {
+            listener: Ref::Known("listener.443#old".to_owned()),
+            priority,
+            conditions: [(ListenerRule::HOST.to_owned(), ["www.example.com".to_owned()].into())].into(),
+            action: DefaultAction::Forward,
+            target_group: Some(Ref::Known("target_group.www#old".to_owned())),
+            tags: naming::ownership(&stack(), &address),
+        });
+        (address, rule)
+    };
+    let (old, old_rule) = rule("443.www", 1000);
+    let (new, desired) = rule("443.web", 1001);
+    let sim = with(&[
+        (TARGET_GROUP, &target_group(443, "/")),
+        (LISTENER, &spec(LISTENER)),
+        (&old.to_string(), &old_rule),
+    ]);
+    let create = Action::Create { desired };
+    sim.apply(&plan([step(&new.to_string(), Stage::Cutover, create)]))
+        .unwrap();
+    let stored = sim.stored.borrow();
+    assert_ne!(stored.id(&new), stored.id(&old));
+    assert_eq!(sim.count("create listener_rule.443.web"), 1);
+    // Visitors come to another target group by it, so what they leave is drained.
+    assert!(stored.cutovers[&new].in_sync_at.is_some());
 }

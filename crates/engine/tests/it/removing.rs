@@ -54,6 +54,16 @@ fn what_is_retired_is_deleted_as_soon_as_aws_lets_go_of_it() {
 }
 
 #[test]
+fn what_is_wanted_again_is_not_on_its_way_out_any_more() {
+    let sim = with_retired();
+    let record = Action::Record { id: OLD.to_owned() };
+    sim.apply(&plan([step(TARGET_GROUP, Stage::Prepare, record)])).unwrap();
+    let stored = sim.stored.borrow();
+    assert_eq!(stored.id(&at(TARGET_GROUP)), Some(OLD));
+    assert!(stored.retired.is_empty(), "{:?}", stored.retired);
+}
+
+#[test]
 fn what_stays_in_use_is_left_for_the_next_run() {
     let sim = with_retired();
     used_for(&sim, 300);

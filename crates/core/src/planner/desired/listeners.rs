@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     config::{CertificateSource, Config, HttpMode, Protocol, Site, SiteName, defaults},
+    naming,
     observed::Observed,
     resource::{Address, DefaultAction, Kind, Listener, ListenerCertificate, ListenerRule, Ref, Spec},
     state::State,
@@ -25,6 +26,8 @@ use crate::{
 const NO_SUCH_SITE: &str = "404 text/plain: no site here has this name";
 /// The most values in the conditions of one rule (`aws-facts.md` 3, quotas).
 const MAX_RULE_VALUES: usize = 5;
+/// The most rules of a load balancer (`aws-facts.md` 3, quotas).
+const MAX_RULES: usize = 100;
 /// The key of the attribute that makes browsers come by HTTPS only (`aws-facts.md` 4.4).
 const HSTS: &str = "routing.http.response.strict_transport_security.header_value";
 
@@ -211,23 +214,38 @@ fn default_site<'a>(
     sites.iter().find(has).or_else(|| sites.first()).copied()
 }
 
-/// The names of a site in the groups that share a rule.
-fn host_groups(site: &Site) -> Vec<(Band, BTreeSet<String>)> {
-    let mut bands: BTreeMap<Band, Vec<&DomainName>> = BTreeMap::new();
+/// The names of a site in the groups that share a rule, by the number of the rule. A name stays in the rule that it stands
+/// in, so that no rule gives up one that another is only about to get; others fill what is free.
+fn host_groups(site: &Site, standing: &BTreeMap<usize, BTreeSet<String>>) -> BTreeMap<usize, (Band, BTreeSet<String>)> {
+    let mut left: BTreeMap<Band, BTreeSet<String>> = BTreeMap::new();
     for host in site.names() {
-        bands.entry(Band::of(host)).or_default().push(host);
+        left.entry(Band::of(host)).or_default().insert(host.to_string());
     }
-    bands
-        .into_iter()
-        .flat_map(|(band, mut hosts)| {
-            hosts.sort();
-            let groups: Vec<_> = hosts
-                .chunks(MAX_RULE_VALUES)
-                .map(|chunk| (band, chunk.iter().map(ToString::to_string).collect()))
-                .collect();
-            groups
-        })
-        .collect()
+    let mut groups: BTreeMap<usize, (Band, BTreeSet<String>)> = BTreeMap::new();
+    for (index, hosts) in standing {
+        for (band, names) in &mut left {
+            let stay: BTreeSet<String> = names.intersection(hosts).take(MAX_RULE_VALUES).cloned().collect();
+            if !stay.is_empty() && !groups.contains_key(index) {
+                names.retain(|name| !stay.contains(name));
+                groups.insert(*index, (*band, stay));
+            }
+        }
+    }
+    for (band, names) in left {
+        for name in names {
+            let room = groups
+                .values_mut()
+                .find(|(of, hosts)| *of == band && hosts.len() < MAX_RULE_VALUES);
+            if let Some((_, hosts)) = room {
+                hosts.insert(name);
+            } else if let Some(index) =
+                (0..MAX_RULES).find(|index| !groups.contains_key(index) && !standing.contains_key(index))
+            {
+                groups.insert(index, (band, [name].into()));
+            }
+        }
+    }
+    groups
 }
 
 /// One rule, or as many as it takes, for the names of each site. A rule that stands keeps its priority; a new one gets the
@@ -240,22 +258,40 @@ fn rules(
     sites: &[(&SiteName, &Site)],
     builder: &mut Builder<'_>,
 ) {
-    let wanted: Vec<(Address, &SiteName, Band, BTreeSet<String>)> = sites
-        .iter()
-        .flat_map(|(name, site)| {
-            host_groups(site)
-                .into_iter()
-                .enumerate()
-                .map(|(index, (band, hosts))| (listener_rule_address(port, name, index), *name, band, hosts))
-        })
-        .collect();
-    let standing = |address: &Address| match matching::by_identity(config, observed, state, address) {
+    let rule = |address: &Address| match matching::by_identity(config, observed, state, address) {
         Some(actual) => match &actual.spec {
-            Spec::ListenerRule(rule) => Some((actual.id.as_str(), rule.priority)),
+            Spec::ListenerRule(rule) => Some((actual.id.as_str(), rule)),
             _ => None,
         },
         None => None,
     };
+    let standing = |address: &Address| rule(address).map(|(id, rule)| (id, rule.priority));
+    let tagged: BTreeSet<&String> = observed
+        .found
+        .iter()
+        .filter_map(|actual| actual.tags.get(naming::RESOURCE_TAG))
+        .collect();
+    let hosts_of = |name: &SiteName| -> BTreeMap<usize, BTreeSet<String>> {
+        (0..MAX_RULES)
+            .map(|index| (index, listener_rule_address(port, name, index)))
+            .filter(|(_, address)| state.resources.contains_key(address) || tagged.contains(&address.to_string()))
+            .filter_map(|(index, address)| {
+                let (_, rule) = rule(&address)?;
+                Some((
+                    index,
+                    rule.conditions.get(ListenerRule::HOST).cloned().unwrap_or_default(),
+                ))
+            })
+            .collect()
+    };
+    let wanted: Vec<(Address, &SiteName, Band, BTreeSet<String>)> = sites
+        .iter()
+        .flat_map(|(name, site)| {
+            host_groups(site, &hosts_of(name))
+                .into_iter()
+                .map(|(index, (band, hosts))| (listener_rule_address(port, name, index), *name, band, hosts))
+        })
+        .collect();
     let mut kept: BTreeMap<Address, u16> = BTreeMap::new();
     let mut kept_ids: BTreeSet<&str> = BTreeSet::new();
     for (address, _, band, _) in &wanted {

@@ -23,7 +23,7 @@ use crate::{
         ValidationRecord, WebAclAssociation,
     },
     state::State,
-    value::{DomainName, SecurityGroupId},
+    value::{DomainName, SecurityGroupId, VpcId},
 };
 
 /// What is wanted by address. Closures are not among them: which groups they are about depends on what is observed.
@@ -53,6 +53,26 @@ impl Builder<'_> {
     }
 }
 
+/// The name of the load balancer's security group.
+pub(super) fn security_group_name(config: &Config, vpc: &VpcId) -> String {
+    naming::name(&config.name, "alb", &[vpc.as_str()])
+}
+
+/// The name of the load balancer.
+pub(super) fn load_balancer_name(config: &Config, vpc: &VpcId) -> String {
+    let scheme = format!("{:?}", config.load_balancer.scheme);
+    naming::name(&config.name, "alb", &[&scheme, vpc.as_str()])
+}
+
+/// The name of the target group of a site.
+pub(super) fn target_group_name(config: &Config, name: &SiteName, site: &Site, vpc: &VpcId) -> String {
+    let protocol = format!("{:?}", site.backend_protocol);
+    let port = site.backend_port.to_string();
+    // A target group belongs to one load balancer only (`aws-facts.md` 2.1): a new one needs a new group.
+    let immutable = [vpc.as_str(), &protocol, &port, &load_balancer_name(config, vpc)];
+    naming::name(&config.name, name.as_str(), &immutable)
+}
+
 /// Everything that the configuration asks for. What stands there is looked at only for choices that should stay as they
 /// are: the default certificate and the priorities of rules.
 pub(super) fn desired(config: &Config, foundation: &Foundation, observed: &Observed, state: &State) -> Desired {
@@ -73,7 +93,7 @@ pub(super) fn desired(config: &Config, foundation: &Foundation, observed: &Obser
         Spec::SecurityGroup(group)
     });
     let scheme = config.load_balancer.scheme;
-    let load_balancer_name = naming::name(&config.name, "alb", &[&format!("{scheme:?}"), foundation.vpc.as_str()]);
+    let load_balancer_name = load_balancer_name(config, &foundation.vpc);
     builder.add(load_balancer.clone(), |tags| {
         Spec::LoadBalancer(LoadBalancer {
             name: load_balancer_name.clone(),
@@ -96,7 +116,7 @@ pub(super) fn desired(config: &Config, foundation: &Foundation, observed: &Obser
     }
     for (name, site) in &config.sites {
         certificate(name, site, foundation, &mut builder);
-        targets(name, site, foundation, &load_balancer_name, &mut builder);
+        targets(name, site, foundation, &mut builder);
         for host in site.names() {
             let Some(zone) = foundation.zones.get(host) else {
                 continue;
@@ -148,14 +168,9 @@ fn certificate(name: &SiteName, site: &Site, foundation: &Foundation, builder: &
 }
 
 /// The target group of a site with the instances in it, and the rules that admit the load balancer to them.
-fn targets(name: &SiteName, site: &Site, foundation: &Foundation, load_balancer_name: &str, builder: &mut Builder<'_>) {
-    let stack = &builder.config.name;
+fn targets(name: &SiteName, site: &Site, foundation: &Foundation, builder: &mut Builder<'_>) {
     let target_group = target_group_address(name);
-    let protocol = format!("{:?}", site.backend_protocol);
-    let port = site.backend_port.to_string();
-    // A target group belongs to one load balancer only (`aws-facts.md` 2.1): a new one needs a new group.
-    let immutable = [foundation.vpc.as_str(), &protocol, &port, load_balancer_name];
-    let group_name = naming::name(stack, name.as_str(), &immutable);
+    let group_name = target_group_name(builder.config, name, site, &foundation.vpc);
     builder.add(target_group.clone(), |tags| {
         Spec::TargetGroup(TargetGroup {
             name: group_name,
@@ -288,7 +303,7 @@ fn group(config: &Config, foundation: &Foundation, tags: Tags) -> SecurityGroup 
         })
         .collect();
     SecurityGroup {
-        name: naming::name(&config.name, "alb", &[foundation.vpc.as_str()]),
+        name: security_group_name(config, &foundation.vpc),
         description: format!("reconcile: load balancer of {}", config.name),
         vpc: foundation.vpc.clone(),
         ingress,

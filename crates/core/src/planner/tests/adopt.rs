@@ -205,3 +205,26 @@ fn a_record_that_leads_to_another_load_balancer_tells_how_to_keep_that() {
         "{refused:?}"
     );
 }
+
+#[test]
+fn an_adopted_object_is_replaced_like_any_other_and_its_entry_may_stay() {
+    let (mut config, mut observed, mut state, id) = foreign(Kind::TargetGroup, "made-by-hand");
+    let adoption = Adoption {
+        address: None,
+        id: id.clone(),
+    };
+    config.adopt.insert(adoption.clone());
+    assert_converges(&config, &mut observed, &mut state);
+    let mut plain = world::config(&CONFIG.replace("health ", "backend = { protocol = \"HTTP\" }\nhealth "));
+    plain.adopt.insert(adoption);
+    let whole = planned(&plain, &observed, &state);
+    for steps in 0..=whole.steps.len() {
+        let (mut observed, mut state) = (observed.clone(), state.clone());
+        let mut cut = whole.clone();
+        cut.steps.truncate(steps);
+        world::apply(&cut, &mut observed, &mut state);
+        assert_converges(&plain, &mut observed, &mut state);
+        assert!(observed.by_id(&id).is_none(), "cut off after {steps} steps");
+        assert!(state.retired.is_empty());
+    }
+}

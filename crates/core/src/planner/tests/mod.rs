@@ -9,6 +9,7 @@ mod rebuild;
 mod refusals;
 mod replace;
 mod sites;
+mod strict;
 mod world;
 
 use world::{CONFIG, apply, config, now, seed, state};

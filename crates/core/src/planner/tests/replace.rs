@@ -31,8 +31,8 @@ fn a_target_group_is_proven_before_visitors_come_there_and_the_old_one_goes_last
             "prepare create listener_rule.443.www.proof",
             "prepare replace target.www.i-0a",
             "cutover update listener.443",
-            "cleanup delete target.www.i-0a",
             "cleanup delete listener_rule.443.www.proof",
+            "cleanup delete target.www.i-0a",
             "cleanup delete target_group.www",
         ]
     );
@@ -242,4 +242,35 @@ fn an_instance_in_another_vpc_takes_everything_along() {
         assert!(at(&plan, &format!("replace {kind}")) < at(&plan, "update alias_record"));
         assert!(at(&plan, "wait drained") < at(&plan, &format!("delete {kind}")));
     }
+}
+
+#[test]
+fn a_load_balancer_that_is_protected_from_deletion_is_not_replaced() {
+    let protected = format!("{CONFIG}\n[load_balancer]\ndeletion_protection = true\n");
+    let (_, observed, state) = settled(&protected);
+    let internal = super::config(&format!("{protected}scheme = \"internal\"\n"));
+    let refused = super::plan(&internal, &observed, &state, now()).unwrap_err();
+    assert!(refused.to_string().contains("protected from deletion"), "{refused}");
+    assert!(
+        refused.refusals[0].remedy.contains("deletion_protection = false"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn going_back_to_a_target_that_is_on_its_way_out_keeps_it() {
+    let (config, mut observed, mut state) = settled(CONFIG);
+    let other = super::config(&CONFIG.replace("health ", "ports.backend = 8443\nhealth "));
+    let whole = planned(&other, &observed, &state);
+    let first = whole.until(Stage::Verify);
+    apply(&first, &mut observed, &mut state);
+    let old = state
+        .retired
+        .iter()
+        .find(|retired| retired.address.kind() == Kind::Target)
+        .unwrap();
+    let old = old.id.clone();
+    let plan = assert_converges(&config, &mut observed, &mut state);
+    assert!(observed.by_id(&old).is_some(), "{:#?}", lines(&plan));
+    assert!(state.retired.is_empty());
 }

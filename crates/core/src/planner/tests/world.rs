@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     config::Config,
-    naming,
+    diff, naming,
     observed::{
         Actual, GroupFacts, GroupRule, HostedZone, Identity, Instance, Interface, Observed, RecordSet, Status,
         StoredAlias, Subnet,
@@ -134,7 +134,11 @@ pub(super) fn apply(plan: &Plan, observed: &mut Observed, state: &mut State) {
     for step in &plan.steps {
         match &step.action {
             Action::Create { desired } => {
-                let id = put(observed, state, &step.address, None, desired);
+                let made = made(observed, state, &step.address, desired);
+                if step.address.kind() == Kind::AliasRecord {
+                    cut_over(state, &step.address);
+                }
+                let id = put(observed, state, &step.address, made.as_ref(), desired);
                 set(state, &step.address, id);
             }
             Action::Replace {
@@ -142,7 +146,8 @@ pub(super) fn apply(plan: &Plan, observed: &mut Observed, state: &mut State) {
                 observed: old,
                 desired,
             } => {
-                let id = put(observed, state, &step.address, None, desired);
+                let made = made(observed, state, &step.address, desired);
+                let id = put(observed, state, &step.address, made.as_ref(), desired);
                 set(state, &step.address, id);
                 state.retired.push(Retired {
                     address: step.address.clone(),
@@ -166,7 +171,10 @@ pub(super) fn apply(plan: &Plan, observed: &mut Observed, state: &mut State) {
                     Ref::Of(address, _) => state.id(address).unwrap_or_default().to_owned(),
                 };
                 let id = &id;
-                observed.found.retain(|actual| actual.id != *id);
+                observed
+                    .found
+                    .retain(|actual| actual.id != *id || actual.spec.kind() != step.address.kind());
+                cascade(observed);
                 if let (Kind::AliasRecord | Kind::ValidationRecord, Some((_, name))) =
                     (step.address.kind(), id.split_once('/'))
                 {
@@ -176,10 +184,14 @@ pub(super) fn apply(plan: &Plan, observed: &mut Observed, state: &mut State) {
                 for facts in observed.security_groups.values_mut() {
                     facts.ingress.remove(id);
                 }
-                if state.id(&step.address) == Some(id) {
+                if state.id(&step.address).is_none_or(|current| current == id) {
                     state.resources.remove(&step.address);
+                    state.saved.remove(&step.address);
+                    state.cutovers.remove(&step.address);
                 }
-                state.retired.retain(|retired| retired.id != *id);
+                state
+                    .retired
+                    .retain(|retired| retired.id != *id || retired.address != step.address);
             }
             Action::Reinstate { id, retire, observed } => {
                 state.retired.retain(|retired| retired.id != *id);
@@ -195,14 +207,57 @@ pub(super) fn apply(plan: &Plan, observed: &mut Observed, state: &mut State) {
                 set(state, &step.address, id.clone());
                 cut_over(state, &step.address);
             }
-            Action::Forget { .. } => {
-                state.resources.remove(&step.address);
-                state.saved.remove(&step.address);
-                state.cutovers.remove(&step.address);
+            Action::Forget { id } => {
+                state
+                    .retired
+                    .retain(|retired| retired.id != *id || retired.address != step.address);
+                if state.id(&step.address).is_none_or(|current| current == id) {
+                    state.resources.remove(&step.address);
+                    state.saved.remove(&step.address);
+                    state.cutovers.remove(&step.address);
+                }
             }
             Action::Wait { condition, .. } => wait(observed, state, condition),
         }
     }
+}
+
+/// What hangs on something that is gone is gone too.
+fn cascade(observed: &mut Observed) {
+    loop {
+        let ids: BTreeSet<String> = observed.found.iter().map(|actual| actual.id.clone()).collect();
+        let before = observed.found.len();
+        observed.found.retain(|actual| {
+            let on = match &actual.spec {
+                Spec::Listener(listener) => &listener.load_balancer,
+                Spec::ListenerRule(rule) => &rule.listener,
+                Spec::ListenerCertificate(listed) => &listed.listener,
+                Spec::WebAclAssociation(association) => &association.load_balancer,
+                Spec::Target(target) => &target.target_group,
+                _ => return true,
+            };
+            ids.contains(on.known().unwrap())
+        });
+        if observed.found.len() == before {
+            break;
+        }
+    }
+}
+
+/// What an earlier run made and could not record.
+fn made(observed: &Observed, state: &State, address: &Address, desired: &Spec) -> Option<String> {
+    let is_known = |id: &str| state.id(address) == Some(id) || state.retired.iter().any(|retired| retired.id == id);
+    let mut wanted = desired.clone();
+    resolve(observed, state, address, &mut wanted);
+    let fits = |actual: &&Actual| {
+        actual.spec.kind() == address.kind()
+            && diff::changes(&actual.spec, &wanted)
+                .iter()
+                .all(|change| !change.forces_replacement)
+            && (!address.kind().has_id()
+                || (!is_known(&actual.id) && naming::is_owned(&actual.tags, &state.stack, address)))
+    };
+    observed.found.iter().find(fits).map(|actual| actual.id.clone())
 }
 
 /// What the engine remembers before a change.
@@ -225,6 +280,9 @@ fn remember(state: &mut State, address: &Address, before: &Spec, after: &Spec) {
 }
 
 fn set(state: &mut State, address: &Address, id: String) {
+    state
+        .retired
+        .retain(|retired| retired.id != id || retired.address != *address);
     let entry = Entry {
         id,
         outputs: Outputs::new(),
@@ -260,8 +318,7 @@ fn wait(observed: &mut Observed, state: &State, condition: &Condition) {
     }
 }
 
-fn put(observed: &mut Observed, state: &State, address: &Address, id: Option<&String>, desired: &Spec) -> String {
-    let mut spec = desired.clone();
+fn resolve(observed: &Observed, state: &State, address: &Address, spec: &mut Spec) {
     for reference in spec.references_mut() {
         if let Ref::Of(of, output) = &*reference {
             let id = state.id(of).unwrap_or_else(|| panic!("{address} needs {of} first"));
@@ -273,6 +330,11 @@ fn put(observed: &mut Observed, state: &State, address: &Address, id: Option<&St
             });
         }
     }
+}
+
+fn put(observed: &mut Observed, state: &State, address: &Address, id: Option<&String>, desired: &Spec) -> String {
+    let mut spec = desired.clone();
+    resolve(observed, state, address, &mut spec);
     match &spec {
         Spec::AliasRecord(record) => {
             observed
@@ -335,10 +397,17 @@ fn put(observed: &mut Observed, state: &State, address: &Address, id: Option<&St
         }
         _ => {}
     }
-    let fresh = naming::short_hash(&[&spec.settings().to_string(), &observed.found.len().to_string()], 8);
-    let id = id.cloned().unwrap_or_else(|| match spec.kind() {
-        Kind::SecurityGroup => format!("sg-{fresh}"),
-        kind => format!("arn:{kind}:{fresh}"),
+    let settings = spec.settings().to_string();
+    let is_free = |fresh: &String| !observed.found.iter().any(|actual| actual.id.contains(fresh.as_str()));
+    let fresh = (0..1_000_usize)
+        .map(|number| naming::short_hash(&[&settings, &number.to_string()], 8))
+        .find(is_free)
+        .unwrap();
+    let id = id.cloned().unwrap_or_else(|| match &spec {
+        Spec::SecurityGroup(_) => format!("sg-{fresh}"),
+        Spec::Target(target) => format!("{}/{}:{}", target.target_group, target.instance, target.port),
+        Spec::ListenerCertificate(listed) => format!("{}/{}", listed.listener, listed.certificate),
+        spec => format!("arn:{}:{fresh}", spec.kind()),
     });
     let mut outputs = Outputs::from([(Output::Id, id.clone())]);
     let status = match &spec {

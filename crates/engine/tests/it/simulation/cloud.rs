@@ -53,7 +53,10 @@ impl Cloud for Sim {
             .filter_map(|object| self.shown(object))
             .filter(|actual| {
                 let named = name(desired).is_some() && name(&actual.spec) == name(desired);
-                actual.spec.kind() == desired.kind() && (named || naming::is_owned(&actual.tags, &stack(), address))
+                let alike = matches!((&actual.spec, desired), (Spec::ListenerRule(found), Spec::ListenerRule(wanted))
+                    if found.conditions == wanted.conditions);
+                let owned = naming::is_owned(&actual.tags, &stack(), address);
+                actual.spec.kind() == desired.kind() && (named || alike || owned)
             })
             .collect();
         candidates.sort_by_key(|actual| {

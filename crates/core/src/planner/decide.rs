@@ -94,6 +94,13 @@ impl Decided {
         self.items.iter()
     }
 
+    /// Every object that is the stack's, those that a killed run made to take over included.
+    pub(super) fn objects(&self) -> impl Iterator<Item = &Actual> {
+        self.items
+            .values()
+            .flat_map(|item| item.actual.iter().chain(&item.successor))
+    }
+
     pub(super) fn unchanged(&self) -> impl Iterator<Item = &Address> {
         self.items
             .iter()

@@ -411,8 +411,7 @@ pub(super) fn other_users<'a>(
 ) -> Vec<&'a str> {
     let retired = state.retired.iter().map(|retired| retired.id.as_str());
     let ours: BTreeSet<&str> = decided
-        .iter()
-        .filter_map(|(_, item)| item.actual.as_ref())
+        .objects()
         .map(|actual| actual.id.as_str())
         .chain(retired)
         .collect();

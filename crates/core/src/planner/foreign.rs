@@ -94,7 +94,7 @@ pub(super) fn parts(observed: &Observed, state: &State, decided: &Decided, findi
 
 /// Targets in the stack's groups that it did not register: they get requests too.
 pub(super) fn targets(observed: &Observed, decided: &Decided, findings: &mut Findings) {
-    let items = || decided.iter().filter_map(|(_, item)| item.actual.as_ref());
+    let items = || decided.objects();
     for actual in &observed.found {
         if let (Spec::Target(target), Status::Target { state, .. }) = (&actual.spec, &actual.status)
             && state != "draining"
@@ -181,8 +181,7 @@ fn may_match(rule: &ListenerRule, name: &DomainName) -> bool {
 /// Objects with the stack's tags that are neither in use by it nor known to be on their way out.
 pub(super) fn orphans(config: &Config, observed: &Observed, state: &State, decided: &Decided, findings: &mut Findings) {
     let used: BTreeSet<&str> = decided
-        .iter()
-        .filter_map(|(_, item)| item.actual.as_ref())
+        .objects()
         .map(|actual| actual.id.as_str())
         .chain(state.retired.iter().map(|retired| retired.id.as_str()))
         .collect();

@@ -366,6 +366,7 @@ async fn both_address_families_move_together_and_go_back_together() {
 
 #[tokio::test]
 async fn a_load_balancer_learns_ipv6_and_forgets_it_again() {
+    const BOTH: [&str; 2] = ["tcp 443..443 0.0.0.0/0", "tcp 443..443 ::/0"];
     let wanted = Seed {
         ipv6: true,
         ..quick_dns()
@@ -376,7 +377,6 @@ async fn a_load_balancer_learns_ipv6_and_forgets_it_again() {
     let visitor = scene.visit(&scene.world.domain).unwrap();
     comes(&visitor, |report| report.through_load_balancer).await;
     let name = &scene.world.domain;
-    const BOTH: [&str; 2] = ["tcp 443..443 0.0.0.0/0", "tcp 443..443 ::/0"];
     for (kind, families, rules) in [
         ("dualstack", 2, BOTH.to_vec()),
         ("ipv4", 1, vec!["tcp 443..443 0.0.0.0/0"]),

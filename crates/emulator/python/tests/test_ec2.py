@@ -271,10 +271,12 @@ def test_dry_run_changes_nothing(site: Site, group: str) -> None:
 
 
 def test_the_state_of_an_ipv6_block_is_a_word(site: Site) -> None:
-    vpc = site.ec2.create_vpc(CidrBlock="10.30.0.0/16", AmazonProvidedIpv6CidrBlock=True)["Vpc"]["VpcId"]
+    answer = site.ec2.create_vpc(CidrBlock="10.30.0.0/16", AmazonProvidedIpv6CidrBlock=True)
+    vpc = answer["Vpc"]["VpcId"]
     [told] = site.ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"]
     block = told["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"].replace("/56", "/64")
-    made = site.ec2.create_subnet(VpcId=vpc, CidrBlock="10.30.0.0/24", Ipv6CidrBlock=block)["Subnet"]
+    answer = site.ec2.create_subnet(VpcId=vpc, CidrBlock="10.30.0.0/24", Ipv6CidrBlock=block)
+    made = answer["Subnet"]
     [seen] = site.ec2.describe_subnets(SubnetIds=[made["SubnetId"]])["Subnets"]
     for subnet in (made, seen):
         [association] = subnet["Ipv6CidrBlockAssociationSet"]

@@ -11,7 +11,7 @@ from ..registry import REGISTRY
 
 @REGISTRY.patch(Subnet, "ipv6_cidr_block_association_set")
 def tell_ipv6_blocks(_original: Any, subnet: Any) -> list[dict[str, Any]]:
-    """The state of a block is a word (bc:ec2:SubnetCidrBlockState), where moto writes a dictionary out."""
+    """The state of a block is a word (bc:ec2:SubnetCidrBlockState), not a dictionary written out."""
     return [
         {
             "associationId": association["associationId"],

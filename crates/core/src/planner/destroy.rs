@@ -8,10 +8,10 @@ use super::{
     Refusal, Refused,
     addresses::record_address,
     clean_up::{self, DESTROYED, Removal},
-    decide::PROTECTION,
     findings::users_beside,
     foreign, matching, names,
     sequence::{Sequence, Wait},
+    successor::PROTECTION,
     waits::drain_margin,
     way_back::{self, WayBack},
 };

@@ -23,6 +23,7 @@ mod names;
 mod rollback;
 mod sequence;
 mod shrinking;
+mod successor;
 #[cfg(test)]
 mod tests;
 mod waits;

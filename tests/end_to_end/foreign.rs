@@ -1,11 +1,11 @@
 //! What others made: taken over as it is asked for, and left alone otherwise.
 
-use std::time::Duration;
-
-use reconcile_emulator::{Report, Scene, Seed, Visitor};
+use reconcile_emulator::{Scene, Visitor};
 use serde_json::{Value, json};
 
-use crate::support::{Desk, NO_DRAIN, config, inventory, mutating_actions, records, scene_of};
+use crate::support::{
+    Desk, NO_DRAIN, comes, config, inventory, mutating_actions, no_changes, quick_dns, records, scene_of,
+};
 
 /// A load balancer that somebody made by hand and that serves the site already: the names are led to it.
 const BY_HAND: &str = r#"
@@ -48,40 +48,12 @@ const TAGS: &str = r#"
 show([{t["Key"]: t["Value"] for t in told["Tags"]} for told in client("elbv2").describe_tags(ResourceArns=given)["TagDescriptions"]])
 "#;
 
-/// A world in which resolvers forget everything within a second.
-fn quick_dns() -> Seed {
-    Seed {
-        ttl: 1,
-        load_balancer_ttl: 1,
-        ..Seed::default()
-    }
-}
-
 fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
 async fn ask(scene: &Scene, script: &str, given: &Value) -> Value {
     scene.emulator.boto3_with(script, given).await.unwrap()
-}
-
-async fn no_changes(desk: &Desk) {
-    desk.run(&["plan", "--detailed-exitcode"])
-        .await
-        .expect(0)
-        .shows("No changes.");
-}
-
-/// Until the visitor has come this many times more by the way that `count` counts.
-async fn comes(visitor: &Visitor, count: impl Fn(&Report) -> u64) {
-    let before = count(&visitor.report());
-    visitor
-        .wait_until(Duration::from_secs(30), |report| {
-            report.failed > 0 || count(report) >= before + 20
-        })
-        .await
-        .unwrap_or_else(|error| panic!("{error}: {}", visitor.report()));
-    assert_eq!(visitor.report().failed, 0, "{}", visitor.report());
 }
 
 /// A site behind a load balancer that was made by hand, and a visitor of it.

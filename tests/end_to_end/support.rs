@@ -172,6 +172,14 @@ pub(crate) fn quick_dns() -> Seed {
     }
 }
 
+/// Asserts that the next plan is empty.
+pub(crate) async fn no_changes(desk: &Desk) {
+    desk.run(&["plan", "--detailed-exitcode"])
+        .await
+        .expect(0)
+        .shows("No changes.");
+}
+
 /// Until the visitor has come twenty times more by the way that `count` counts, without a failure.
 pub(crate) async fn comes(visitor: &Visitor, count: impl Fn(&Report) -> u64) {
     let before = count(&visitor.report());
@@ -180,7 +188,7 @@ pub(crate) async fn comes(visitor: &Visitor, count: impl Fn(&Report) -> u64) {
             report.failed > 0 || count(report) >= before + 20
         })
         .await
-        .unwrap();
+        .unwrap_or_else(|error| panic!("{error}: {}", visitor.report()));
     assert_eq!(visitor.report().failed, 0, "{}", visitor.report());
 }
 

@@ -304,3 +304,45 @@ async fn sites_come_and_go_and_the_others_notice_nothing() {
     let report = shop.stop().await;
     assert_eq!(report.failed, 0, "{report}");
 }
+
+#[tokio::test]
+async fn a_name_goes_to_another_site_and_its_visitors_notice_nothing() {
+    let wanted = Seed {
+        further_sites: vec![SeedSite::of("shop.example.com")],
+        ..quick_dns()
+    };
+    let (scene, desk) = scene_of(&wanted, &no_wait("")).await;
+    let served_by = |report: &Report, id: &str| report.instances.get(id).copied().unwrap_or_default();
+    let front = scene.world.instances[0].id.clone();
+    let shop = scene.world.site("shop.example.com").unwrap().instances[0].id.clone();
+    let text = format!(
+        "{}\n[site.shop]\ndomain = \"shop.example.com\"\ninstance = \"{shop}\"\nhealth = {{ path = \"/\" }}\n",
+        config(&scene.world, &no_wait("")),
+    );
+    desk.configure(&text);
+    let www = moved(&scene, &desk).await;
+    let visitor = scene.visit("shop.example.com").unwrap();
+    comes(&visitor, |report| report.through_load_balancer).await;
+
+    // The table of the site gets another name, without a word to the state.
+    change(&desk, &text.replace("[site.shop]", "[site.store]")).await;
+    comes(&visitor, |report| report.through_load_balancer).await;
+    let seen = inventory(&scene.emulator, &scene.world).await;
+    assert_eq!(seen["groups"].as_array().unwrap().len(), 2, "{seen}");
+
+    // Only an instance that serves the name gets it. The one of the other site refuses what is not its own.
+    let alias = "aliases = [\"shop.example.com\"]\nhealth ";
+    let joined = config(&scene.world, &no_wait("")).replacen("health ", alias, 1);
+    desk.configure(&format!("{joined}\n[prove.deadlines]\nrequest = \"2s\"\n"));
+    desk.run(&["--yes"]).await.expect(1).says("421 Misdirected Request");
+    comes(&visitor, |report| served_by(report, &shop)).await;
+
+    let server = WebServer::for_site(&scene.world.domain).alias("shop.example.com");
+    scene.data_plane.serve(&front, server).await.unwrap();
+    change(&desk, &joined).await;
+    comes(&visitor, |report| served_by(report, &front)).await;
+    let seen = inventory(&scene.emulator, &scene.world).await;
+    assert_eq!(seen["groups"].as_array().unwrap().len(), 1, "{seen}");
+    end(www).await;
+    end(visitor).await;
+}

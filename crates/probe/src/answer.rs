@@ -86,6 +86,11 @@ impl Answer {
         matches!(self.status.as_u16(), 301 | 302 | 303 | 307 | 308) && self.headers.contains_key(header::LOCATION)
     }
 
+    /// Whether the status says that there is no page: 4xx or 5xx.
+    pub fn is_error(&self) -> bool {
+        self.status.is_client_error() || self.status.is_server_error()
+    }
+
     pub(crate) fn raw_location(&self) -> Option<String> {
         let value = self.headers.get(header::LOCATION)?;
         Some(String::from_utf8_lossy(value.as_bytes()).into_owned())

@@ -102,6 +102,16 @@ pub(super) fn not_trusted(said: String) -> Progress {
     }
 }
 
+/// What an error means where visitors get a page now.
+pub(super) fn taken_away(answer: &Answer, before: &Answer) -> Progress {
+    Progress::NotYet(format!(
+        "{} answers {}, and visitors who come by the name get {} now: check that the instance serves this name",
+        answer.url(),
+        answer.status,
+        before.status
+    ))
+}
+
 /// What a name means that leads to the instance although its record has been changed.
 pub(super) fn not_moved(address: IpAddr) -> Progress {
     Progress::NotYet(format!(

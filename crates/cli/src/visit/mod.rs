@@ -7,7 +7,7 @@ mod outside;
 mod verify;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -57,6 +57,22 @@ impl SiteVisitor {
             loops,
             same_protocol: direct.protocol == request.protocol,
         })
+    }
+
+    /// What visitors get now who come by the site's name; `None` if that leads nowhere.
+    async fn by_name(&self, request: &SiteRequest) -> Option<Answer> {
+        let plain = SiteRequest {
+            headers: BTreeMap::new(),
+            ..request.clone()
+        };
+        let ask = site_request(&plain).trusting(TrustPolicy::AnyCertificate);
+        match self.network.ask(&ask).await {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                tracing::debug!(name = %request.name, %error, "the site does not answer by its name");
+                None
+            }
+        }
     }
 
     /// The endless redirect that the request runs into, if it does. Other failures behind a redirect are not the first
@@ -139,6 +155,13 @@ impl Visitor for SiteVisitor {
             if let Err(reason) = judge::answer(answer, today.as_ref()) {
                 return Progress::NotYet(reason);
             }
+        }
+        // The instance that is asked directly may refuse a name that another one has served until now.
+        if let (Through::LoadBalancer(_), Some(error)) = (&request.through, answers.iter().find(|it| it.is_error()))
+            && let Some(before) = self.by_name(request).await
+            && !before.is_error()
+        {
+            return judge::taken_away(error, &before);
         }
         let redirects = answers.iter().any(Answer::is_redirect) && !today.is_some_and(|today| today.loops);
         if redirects && let Some(error) = self.loops(&ask).await {

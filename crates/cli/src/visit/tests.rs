@@ -40,9 +40,15 @@ fn response(status: &str, headers: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
+/// Nothing listens on port 1.
 fn visitor(load_balancer: u16, instance: u16) -> SiteVisitor {
+    visitor_of(load_balancer, instance, 1)
+}
+
+fn visitor_of(load_balancer: u16, instance: u16, by_name: u16) -> SiteVisitor {
     let options = NetworkOptions {
         connect_to: vec![
+            format!("www.example.com:80:127.0.0.1:{by_name}").parse().unwrap(),
             format!("lb.example.net:80:127.0.0.1:{load_balancer}").parse().unwrap(),
             format!("203.0.113.10:80:127.0.0.1:{instance}").parse().unwrap(),
         ],
@@ -135,6 +141,22 @@ async fn without_the_direct_way_a_server_error_is_what_counts() {
     assert_eq!(ask(page, Some(1)).await, Progress::Met);
     assert_eq!(ask(page, None).await, Progress::Met);
     assert!(not_yet(ask(broken, Some(1)).await).contains("look at its log"));
+}
+
+#[tokio::test]
+async fn a_page_that_visitors_have_now_is_not_taken_from_them() {
+    let refuse = |_: &str| response("421 Misdirected Request", "");
+    let (refusing, page) = (serve(refuse).await, serve(|_| response("200 OK", "")).await);
+    let marked = SiteRequest {
+        headers: [("x-reconcile-proof".to_owned(), "1".to_owned())].into(),
+        ..request(true)
+    };
+    // The instance refuses the name when it is asked directly, too.
+    let by_name = |port| visitor_of(refusing, refusing, port);
+    let said = not_yet(by_name(page).ask(&marked, Some("lb.example.net")).await);
+    assert!(said.contains("421") && said.contains("200 OK"), "{said}");
+    let still = by_name(refusing).ask(&marked, Some("lb.example.net")).await;
+    assert_eq!(still, Progress::Met, "it is refused now, too");
 }
 
 #[tokio::test]

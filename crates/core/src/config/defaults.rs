@@ -61,8 +61,8 @@ pub const MAX_CERTIFICATE_NAMES: usize = 10;
 
 /// The longest time that requests under way may take when a target leaves (`aws-facts.md` 2.5).
 pub const MAX_DEREGISTRATION_DELAY: u32 = 3600;
-/// How long the load balancer's cookie may bind a visitor to one instance, in seconds.
-pub const STICKINESS: std::ops::RangeInclusive<u32> = 1..=7 * 24 * 60 * 60;
+/// The longest time for which the load balancer's cookie may bind a visitor to one instance, in seconds.
+pub const MAX_STICKINESS: u32 = 7 * 24 * 60 * 60;
 /// How long a new target's share may grow, in seconds; 0 besides, for off (`aws-facts.md` 2.5).
 pub const SLOW_START: std::ops::RangeInclusive<u32> = 30..=900;
 /// The longest key of an attribute of a load balancer or listener.

@@ -118,7 +118,7 @@ pub struct Site {
     pub certificate: CertificateSource,
     /// How long requests that are under way may take when a target leaves, if not left to AWS (`aws-facts.md` 2.5).
     pub deregistration_delay: Option<Seconds>,
-    /// How long a visitor stays with one instance, by a cookie; `None` is left as it is.
+    /// How long a visitor stays with one instance, by a cookie; 0 for no cookie, `None` is left as it is.
     pub stickiness: Option<Seconds>,
     /// How long a new target's share of the requests grows; `None` is left as it is.
     pub slow_start: Option<Seconds>,

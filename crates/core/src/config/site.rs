@@ -175,7 +175,7 @@ fn site<'d>(name: &str, mut reader: Reader<'d>, surroundings: &Surroundings<'d>)
     let deregistration_delay = reader.optional("deregistration_delay", |entry| {
         entry.seconds(0..=defaults::MAX_DEREGISTRATION_DELAY)
     });
-    let stickiness = reader.optional("stickiness", |entry| entry.seconds(defaults::STICKINESS));
+    let stickiness = reader.optional("stickiness", |entry| entry.seconds(0..=defaults::MAX_STICKINESS));
     let slow_start = reader.optional("slow_start", slow_start);
     reader.finish();
     let (listen_port, backend_port) = ports?;

@@ -36,8 +36,7 @@ fn attributes_of_target_groups_have_aws_limits() {
             "30",
             "has to be a duration",
         ),
-        ("stickiness = \"0s\"", "stickiness", "\"0s\"", "from 1s to 168h"),
-        ("stickiness = \"169h\"", "stickiness", "\"169h\"", "from 1s to 168h"),
+        ("stickiness = \"169h\"", "stickiness", "\"169h\"", "from 0s to 168h"),
         (
             "slow_start = \"29s\"",
             "slow_start",

@@ -47,9 +47,12 @@ pub(super) fn of_target_group(site: &Site) -> BTreeMap<String, String> {
         set("deregistration_delay.timeout_seconds", seconds(delay));
     }
     if let Some(duration) = site.stickiness {
-        set("stickiness.enabled", "true".to_owned());
-        set("stickiness.type", "lb_cookie".to_owned());
-        set("stickiness.lb_cookie.duration_seconds", seconds(duration));
+        let enabled = duration.get() > 0;
+        set("stickiness.enabled", enabled.to_string());
+        if enabled {
+            set("stickiness.type", "lb_cookie".to_owned());
+            set("stickiness.lb_cookie.duration_seconds", seconds(duration));
+        }
     }
     if let Some(duration) = site.slow_start {
         set("slow_start.duration_seconds", seconds(duration));

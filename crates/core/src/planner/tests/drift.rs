@@ -313,3 +313,18 @@ fn a_redirect_that_is_no_longer_wanted_is_deleted() {
     apply(&plan, &mut observed, &mut state);
     assert_eq!(lines(&planned(&closed, &observed, &state)), Vec::<String>::new());
 }
+
+#[test]
+fn zero_switches_stickiness_off() {
+    let with = |duration: &str| CONFIG.replace("health ", &format!("stickiness = \"{duration}\"\nhealth "));
+    let (_, observed, state) = settled(&with("1h"));
+    let off = planned(&world::config(&with("0s")), &observed, &state);
+    let changes: Vec<_> = off.steps.iter().flat_map(|step| &step.changes).collect();
+    let [change] = changes[..] else {
+        panic!("{:#?}", lines(&off))
+    };
+    assert_eq!(
+        (change.path.as_str(), change.after.as_ref()),
+        ("attributes.\"stickiness.enabled\"", Some(&"false".into()))
+    );
+}

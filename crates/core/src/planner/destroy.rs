@@ -287,7 +287,7 @@ fn removal(
     match address.kind() {
         Kind::AliasRecord => forget("the name is not the stack's any more"),
         Kind::PortClosure => forget("the rules are as they were"),
-        Kind::ValidationRecord => match validation_record(observed, address, id) {
+        Kind::ValidationRecord => match validation_record(observed, id) {
             Some(spec) if options.purge_validation && !others_validate(observed, state, address, &spec) => {
                 Removal::delete(address, Ref::Known(id.to_owned()), &spec, DESTROYED)
             }
@@ -311,7 +311,7 @@ fn removal(
 }
 
 /// The validation record as it stands.
-fn validation_record(observed: &Observed, _address: &Address, id: &str) -> Option<Spec> {
+fn validation_record(observed: &Observed, id: &str) -> Option<Spec> {
     // `<zone>/<name>/CNAME`
     let mut parts = id.split('/');
     let (zone, name) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);

@@ -13,6 +13,12 @@ async fn assert_no_changes(desk: &Desk) {
         .shows("No changes.");
 }
 
+/// The newest of the states that were kept.
+fn newest(backups: &std::path::Path) -> std::path::PathBuf {
+    let entries = std::fs::read_dir(backups).unwrap();
+    entries.map(|entry| entry.unwrap().path()).max().unwrap()
+}
+
 fn mode(path: &std::path::Path) -> u32 {
     use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -21,7 +27,7 @@ fn mode(path: &std::path::Path) -> u32 {
 #[tokio::test]
 async fn what_is_recorded_is_listed_forgotten_found_again_and_renamed() {
     let (scene, desk) = scene(1, &format!("{NO_DRAIN}{REDIRECT}")).await;
-    let backup = desk.folder.path().join("state/www-example-com.json.backup");
+    let backups = desk.folder.path().join("state/www-example-com.json.backups");
     for command in [["state", "list"], ["state", "rm"]] {
         let more: &[&str] = if command[1] == "rm" {
             &["target_group.www", "--yes"]
@@ -29,7 +35,7 @@ async fn what_is_recorded_is_listed_forgotten_found_again_and_renamed() {
             &[]
         };
         let arguments = [&command[..], more].concat();
-        desk.run(&arguments).await.expect(1).says("there is no state file");
+        desk.run(&arguments).await.expect(1).says("there is no state in");
         assert!(
             !desk.folder.path().join("state").exists(),
             "a look leaves nothing behind"
@@ -100,7 +106,7 @@ async fn what_is_recorded_is_listed_forgotten_found_again_and_renamed() {
         .await
         .expect(1)
         .says("--yes");
-    assert!(!backup.exists());
+    assert!(!backups.exists());
     let before = std::fs::read(desk.state_file()).unwrap();
     let serial = desk.state()["serial"].as_u64().unwrap();
     desk.run(&["state", "rm", "target_group.www", "instance_ingress.none"])
@@ -118,9 +124,11 @@ async fn what_is_recorded_is_listed_forgotten_found_again_and_renamed() {
     .expect(0)
     .shows("AWS is not changed")
     .shows("is kept")
-    .says("json.backup");
+    .says("json.backups/");
+    let backup = newest(&backups);
     assert_eq!(std::fs::read(&backup).unwrap(), before);
     assert_eq!((mode(&backup), mode(&desk.state_file())), (0o600, 0o600));
+    assert_eq!(mode(&backups), 0o700);
     assert_eq!(desk.state()["serial"], json!(serial + 1));
     assert_eq!(desk.state()["resources"]["target_group.www"], Value::Null);
     assert!(!desk.state()["saved"]["alias_record.www.example.com"].is_null());
@@ -173,7 +181,7 @@ async fn what_is_recorded_is_listed_forgotten_found_again_and_renamed() {
 #[tokio::test]
 async fn a_lost_or_damaged_state_is_made_anew_of_what_is_in_aws() {
     let (scene, desk) = scene(1, &format!("{NO_DRAIN}{REDIRECT}")).await;
-    let backup = desk.folder.path().join("state/www-example-com.json.backup");
+    let backups = desk.folder.path().join("state/www-example-com.json.backups");
     // Before there is anything, nothing is written.
     desk.run(&["state", "rebuild", "--yes"])
         .await
@@ -205,7 +213,7 @@ async fn a_lost_or_damaged_state_is_made_anew_of_what_is_in_aws() {
         .shows("by its tags")
         .shows("by its content")
         .says("rollback");
-    assert!(!backup.exists());
+    assert!(!backups.exists());
     let new = desk.state();
     assert_ne!(new["lineage"], old["lineage"]);
     let ids = |state: &Value| -> Vec<(String, Value)> {
@@ -238,9 +246,9 @@ show(arn)
         .shows("has no place")
         .shows(stray.as_str().unwrap())
         .says("damaged at line 1")
-        .says("json.backup");
+        .says("json.backups/");
     assert_eq!(
-        std::fs::read_to_string(&backup).unwrap(),
+        std::fs::read_to_string(newest(&backups)).unwrap(),
         "{ \"format_version\": 1, \"lin"
     );
     assert_eq!(ids(&desk.state()), ids(&old));

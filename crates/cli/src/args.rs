@@ -97,6 +97,9 @@ pub(crate) struct CommonArgs {
     /// How often AWS is asked while waiting, such as `5s` [default: growing from 2s to 15s]
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
     pub(crate) poll_interval: Option<Duration>,
+    /// Wait so long for another run that holds the state, such as `5m` [default: do not wait]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
+    pub(crate) lock_timeout: Option<Duration>,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
 }
@@ -450,6 +453,7 @@ mod tests {
             ("reconcile --resolve www.example.com plan", "HOST:PORT:ADDR"),
             ("reconcile --poll-interval 5", "such as `5s`"),
             ("reconcile --poll-interval 0s", "such as `5s`"),
+            ("reconcile --lock-timeout forever", "such as `5s`"),
         ] {
             let (code, message) = refused(line);
             assert_eq!(code, 64, "{line}");

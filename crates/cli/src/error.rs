@@ -283,7 +283,10 @@ impl From<Failure> for CommandError {
 impl From<LockError> for CommandError {
     fn from(error: LockError) -> Self {
         let hint = match &error {
-            LockError::Held { .. } => "wait until it has ended, or end it, then run again; nothing was changed",
+            LockError::Held { .. } => {
+                "wait until it has ended (`--lock-timeout 5m` does), or end it, then run again; nothing was changed"
+            }
+            LockError::Interrupted => return Failure::of(&error).into(),
             LockError::System { .. } => "make the folder writable, or choose another file with `--state`",
         };
         Failure::of(&error).hint(hint).into()
@@ -298,9 +301,20 @@ impl From<ReadError> for CommandError {
                 source: StateError::TooNew { .. },
                 ..
             } => "use the version of reconcile that wrote it, or a newer one",
+            ReadError::Unusable {
+                backup: Some(path),
+                place,
+                ..
+            } => {
+                let hint = format!(
+                    "the newest earlier state that can be used is `{}`: copy it to `{place}`, or run `reconcile state rebuild`: \
+                     what is in AWS is found again by its tags",
+                    path.display()
+                );
+                return Failure::of(&error).hint(hint).into();
+            }
             ReadError::Unusable { .. } => {
-                "put back a copy of it (the file with `.backup` behind its name may be one), or run `reconcile state rebuild`: \
-                 what is in AWS is found again by its tags"
+                "put back a copy of it, or run `reconcile state rebuild`: what is in AWS is found again by its tags"
             }
         };
         Failure::of(&error).hint(hint).into()

@@ -11,7 +11,6 @@ use crate::{
     args::{ApplyArgs, CommonArgs},
     error::{CommandError, Ended},
     output::{self, Shell},
-    store::{Holder, Lock},
 };
 
 /// Makes the plan, prints it, asks, and carries it out.
@@ -24,9 +23,8 @@ pub(super) async fn run(
     let config = session::read_config(&common.config)?;
     // What is wrong with the options is told before AWS is asked for anything.
     let visitor = session::visitor(common)?;
-    let store = session::state_file(&config, common);
-    let _lock = Lock::take(store.path(), &Holder::this("apply"))?;
-    let state = store.read(&config.name)?;
+    let (store, _lock) = session::hold(&config, common, "apply", stop).await?;
+    let state = store.read(&config.name).await?;
     let session = Session::open(config, state, &args.plan, &visitor, stop).await?;
     session.print_plan(shell)?;
     if session.plan.is_empty() {
@@ -44,7 +42,7 @@ pub(super) async fn run(
     }
     let outcome = carry_out(&session, &visitor, &store, common, shell, stop).await?;
     if outcome.kind == OutcomeKind::Complete && verify::is_due(&session.config, &session.plan) {
-        let state = store.read(&session.config.name)?;
+        let state = store.read(&session.config.name).await?;
         return verify::last_stage(&session.config, &state, &session.aws, &visitor, shell, stop).await;
     }
     Ok(Ended::Well)

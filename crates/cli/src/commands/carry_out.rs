@@ -16,7 +16,7 @@ use crate::{
     output::{self, Shell},
     progress::Progress,
     render::{self, counted},
-    store::StateFile,
+    store::Store,
     visit::SiteVisitor,
 };
 
@@ -30,7 +30,7 @@ const CONSENT: &str = "yes";
 pub(super) async fn carry_out(
     session: &Session,
     visitor: &SiteVisitor,
-    store: &StateFile,
+    store: &Store,
     common: &CommonArgs,
     shell: &Shell,
     stop: &StopSignal,
@@ -180,7 +180,7 @@ fn judge(answer: Option<&str>, wanted: &str) -> Consent {
 struct Run<'a> {
     aws: &'a Aws,
     visitor: SiteVisitor,
-    store: StateFile,
+    store: Store,
     clock: SystemClock,
     progress: Progress,
 }
@@ -188,7 +188,7 @@ struct Run<'a> {
 impl Environment for Run<'_> {
     type Cloud = Aws;
     type Visitor = SiteVisitor;
-    type Store = StateFile;
+    type Store = Store;
     type Clock = SystemClock;
     type Report = Progress;
 
@@ -200,7 +200,7 @@ impl Environment for Run<'_> {
         &self.visitor
     }
 
-    fn store(&self) -> &StateFile {
+    fn store(&self) -> &Store {
         &self.store
     }
 

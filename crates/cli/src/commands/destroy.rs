@@ -11,7 +11,6 @@ use crate::{
     args::{CommonArgs, DestroyArgs},
     error::{CommandError, Ended},
     output::{self, Shell},
-    store::{Holder, Lock},
 };
 
 /// Makes the plan, prints it, asks for the stack's name, and carries it out.
@@ -23,13 +22,13 @@ pub(super) async fn run(
 ) -> Result<Ended, CommandError> {
     let config = session::read_config(&common.config)?;
     let visitor = session::visitor(common)?;
-    let store = session::state_file(&config, common);
-    let _lock = if args.dry_run {
-        None
+    let (store, _lock) = if args.dry_run {
+        (session::store(&config, common).await?, None)
     } else {
-        Some(Lock::take(store.path(), &Holder::this("destroy"))?)
+        let (store, lock) = session::hold(&config, common, "destroy", stop).await?;
+        (store, Some(lock))
     };
-    let state = store.read(&config.name)?;
+    let state = store.read(&config.name).await?;
     let name = config.name.clone();
     let options = DestroyOptions {
         purge_validation: args.purge_validation,

@@ -19,7 +19,6 @@ use crate::{
     error::{CommandError, Ended},
     output::{self, Shell},
     render::{self, clean},
-    store::{Holder, Lock},
 };
 
 /// Shows what taking over means, asks, and does it.
@@ -32,9 +31,8 @@ pub(super) async fn run(
     let mut config = session::read_config(&common.config)?;
     let adoption = adoption(&config, &args.place, &args.id)?;
     let visitor = session::visitor(common)?;
-    let store = session::state_file(&config, common);
-    let _lock = Lock::take(store.path(), &Holder::this("import"))?;
-    let mut state = store.read(&config.name)?;
+    let (store, _lock) = session::hold(&config, common, "import", stop).await?;
+    let mut state = store.read(&config.name).await?;
     config.adopt.insert(adoption.clone());
     let (aws, observed) = session::look_at(&config, &state, stop).await?;
     // What stands in the way of the object itself is told before what stands in the way of a plan.

@@ -18,7 +18,7 @@ pub(super) async fn run(
 ) -> Result<Ended, CommandError> {
     let config = session::read_config(&common.config)?;
     let visitor = session::visitor(common)?;
-    let state = session::state_file(&config, common).read(&config.name)?;
+    let state = session::recorded(&config, common, stop).await?;
     let session = Session::open(config, state, args, &visitor, stop).await?;
     session.print_plan(shell)?;
     Ok(if args.detailed_exitcode && !session.plan.is_empty() {

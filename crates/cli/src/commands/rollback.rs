@@ -10,7 +10,6 @@ use crate::{
     args::{CommonArgs, RollbackArgs},
     error::{CommandError, Ended},
     output::{self, Shell},
-    store::{Holder, Lock},
 };
 
 /// Makes the plan of the way back, prints it, asks, and carries it out.
@@ -27,13 +26,13 @@ pub(super) async fn run(
         .map(|name| session::site(&config, name))
         .transpose()?;
     let visitor = session::visitor(common)?;
-    let store = session::state_file(&config, common);
-    let _lock = if args.dry_run {
-        None
+    let (store, _lock) = if args.dry_run {
+        (session::store(&config, common).await?, None)
     } else {
-        Some(Lock::take(store.path(), &Holder::this("rollback"))?)
+        let (store, lock) = session::hold(&config, common, "rollback", stop).await?;
+        (store, Some(lock))
     };
-    let state = store.read(&config.name)?;
+    let state = store.read(&config.name).await?;
     let session = Session::open_for(Goal::Rollback(only), config, state, &visitor, stop).await?;
     session.print_plan(shell)?;
     if session.plan.is_empty() || args.dry_run {

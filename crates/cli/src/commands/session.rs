@@ -19,7 +19,7 @@ use crate::{
     error::{CommandError, Failure},
     output::{self, Shell},
     render::{self, Header},
-    store::{self, StateFile},
+    store::{self, Lock, Store},
     visit::SiteVisitor,
 };
 
@@ -63,14 +63,46 @@ pub(super) fn read_config(path: &Path) -> Result<Config, CommandError> {
     Ok(Config::read(&path.display().to_string(), &text)?)
 }
 
-/// The state file of a stack.
-pub(super) fn state_file(config: &Config, common: &CommonArgs) -> StateFile {
-    StateFile::new(
+/// Where the state of a stack is kept.
+///
+/// # Errors
+/// If the place cannot be prepared.
+#[expect(clippy::unused_async, reason = "a state that is kept elsewhere needs a connection")]
+pub(super) async fn store(config: &Config, common: &CommonArgs) -> Result<Store, CommandError> {
+    Ok(Store::file(
         common
             .state
             .clone()
             .unwrap_or_else(|| store::default_path(&config.name)),
-    )
+    ))
+}
+
+/// The same, held against other runs until the lock is dropped. The state is read when it is held, not before.
+///
+/// # Errors
+/// If another run holds it, or it cannot be locked.
+pub(super) async fn hold(
+    config: &Config,
+    common: &CommonArgs,
+    command: &str,
+    stop: &StopSignal,
+) -> Result<(Store, Lock), CommandError> {
+    let store = store(config, common).await?;
+    let lock = store.lock(command, common.lock_timeout, stop).await?;
+    Ok((store, lock))
+}
+
+/// The state as it is, for commands that change nothing and so take no lock: a state is replaced as a whole, and they see
+/// the one from before or after a write of another run.
+///
+/// # Errors
+/// If it cannot be read or used, or a signal comes.
+pub(super) async fn recorded(config: &Config, common: &CommonArgs, stop: &StopSignal) -> Result<State, CommandError> {
+    let reading = async { Ok(store(config, common).await?.read(&config.name).await?) };
+    tokio::select! {
+        state = reading => state,
+        () = stop.raised() => Err(interrupted()),
+    }
 }
 
 /// Who asks the sites, the way that the options say.

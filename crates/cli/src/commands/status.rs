@@ -31,7 +31,7 @@ pub(super) async fn run(
 ) -> Result<Ended, CommandError> {
     let config = session::read_config(&common.config)?;
     let visitor = session::visitor(common)?;
-    let state = session::state_file(&config, common).read(&config.name)?;
+    let state = session::recorded(&config, common, stop).await?;
     let report = tokio::select! {
         report = look(&config, &state, &visitor) => report?,
         () = stop.raised() => return Err(session::interrupted()),

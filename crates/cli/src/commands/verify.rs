@@ -41,7 +41,7 @@ pub(super) async fn run(
         .map(|name| session::site(&config, name))
         .transpose()?;
     let visitor = session::visitor(common)?;
-    let state = session::state_file(&config, common).read(&config.name)?;
+    let state = session::recorded(&config, common, stop).await?;
     let looking = async {
         let aws = session::connect(&config).await?;
         checks(&config, site.as_ref(), &state, &aws, &visitor).await

@@ -19,7 +19,7 @@ use crate::{
     error::{CommandError, Ended, Failure},
     output::{self, Shell},
     render::clean,
-    store::{Holder, Lock, StateFile},
+    store::{Lock, Store},
 };
 
 /// Carries out a subcommand.
@@ -33,8 +33,8 @@ pub(super) async fn run(
     stop: &StopSignal,
 ) -> Result<Ended, CommandError> {
     match command {
-        StateCommand::List { format } => list::run(*format, common, shell),
-        StateCommand::Show { address, format } => show::run(address, *format, common),
+        StateCommand::List { format } => list::run(*format, common, shell, stop).await,
+        StateCommand::Show { address, format } => show::run(address, *format, common, stop).await,
         StateCommand::Rm { addresses, id, yes } => {
             let wanted = rm::Wanted {
                 addresses,
@@ -43,48 +43,56 @@ pub(super) async fn run(
             };
             rm::run(&wanted, common, shell, stop).await
         }
-        StateCommand::Mv { from, to, site } => mv::run((from, to), *site, common).await,
+        StateCommand::Mv { from, to, site } => mv::run((from, to), *site, common, stop).await,
         StateCommand::Rebuild { force, yes } => rebuild::run(*force, *yes, common, shell, stop).await,
     }
 }
 
-/// A state file that can be used, and the configuration that it belongs to, if there is one.
+/// A state that can be used, and the configuration that it belongs to, if there is one.
 struct Opened {
-    file: StateFile,
+    store: Store,
     state: State,
     config: Option<Config>,
 }
 
 /// Reads the state. With `--state`, it can be read without its configuration.
-fn open(common: &CommonArgs) -> Result<Opened, CommandError> {
-    let (file, config) = locate(common)?;
-    read(file, config)
+async fn open(common: &CommonArgs, stop: &StopSignal) -> Result<Opened, CommandError> {
+    let reading = async {
+        let (store, config) = locate(common).await?;
+        read(store, config).await
+    };
+    tokio::select! {
+        opened = reading => opened,
+        () = stop.raised() => Err(session::interrupted()),
+    }
 }
 
 /// The same, held against other runs. The state is read when it is held, not before.
-fn open_locked(common: &CommonArgs, command: &str) -> Result<(Lock, Opened), CommandError> {
-    let (file, config) = locate(common)?;
-    if !file.path().exists() {
+async fn open_locked(common: &CommonArgs, command: &str, stop: &StopSignal) -> Result<(Lock, Opened), CommandError> {
+    let (store, config) = locate(common).await?;
+    if let Store::File(file) = &store
+        && !file.path().exists()
+    {
         // A lock would make the folder.
-        return Err(no_state(&file));
+        return Err(no_state(&store));
     }
-    let lock = Lock::take(file.path(), &Holder::this(command))?;
-    Ok((lock, read(file, config)?))
+    let lock = store.lock(command, common.lock_timeout, stop).await?;
+    Ok((lock, read(store, config).await?))
 }
 
-fn locate(common: &CommonArgs) -> Result<(StateFile, Option<Config>), CommandError> {
+async fn locate(common: &CommonArgs) -> Result<(Store, Option<Config>), CommandError> {
     match &common.state {
-        Some(path) if !common.config.exists() => Ok((StateFile::new(path.clone()), None)),
+        Some(path) if !common.config.exists() => Ok((Store::file(path.clone()), None)),
         _ => {
             let config = session::read_config(&common.config)?;
-            Ok((session::state_file(&config, common), Some(config)))
+            Ok((session::store(&config, common).await?, Some(config)))
         }
     }
 }
 
-fn read(file: StateFile, config: Option<Config>) -> Result<Opened, CommandError> {
-    let Some(state) = file.existing()? else {
-        return Err(no_state(&file));
+async fn read(store: Store, config: Option<Config>) -> Result<Opened, CommandError> {
+    let Some(state) = store.existing().await? else {
+        return Err(no_state(&store));
     };
     if let Some(config) = &config
         && state.stack != config.name
@@ -95,22 +103,22 @@ fn read(file: StateFile, config: Option<Config>) -> Result<Opened, CommandError>
         }
         .into());
     }
-    Ok(Opened { file, state, config })
+    Ok(Opened { store, state, config })
 }
 
-fn no_state(file: &StateFile) -> CommandError {
-    Failure::new(format!("there is no state file `{}`", file.path().display()))
+fn no_state(store: &Store) -> CommandError {
+    Failure::new(format!("there is no state in `{}`", store.place()))
         .hint("the first `reconcile apply` writes it; if it got lost, `reconcile state rebuild` makes a new one")
         .into()
 }
 
-/// Replaces the state, and keeps the old file beside it.
-async fn replace(file: &StateFile, mut state: State) -> Result<(), CommandError> {
-    let backup = file.back_up()?;
+/// Replaces the state, and keeps the old one.
+async fn replace(store: &Store, mut state: State) -> Result<(), CommandError> {
+    let backup = store.back_up()?;
     state.serial += 1;
-    file.save(&state).await?;
+    store.save(&state).await?;
     if let Some(backup) = backup {
-        let path = clean(&backup.display().to_string());
+        let path = clean(&backup);
         output::note(&format!("The state as it was is kept in `{path}`.\n"));
     }
     Ok(())

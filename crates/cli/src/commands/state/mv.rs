@@ -4,6 +4,7 @@ use reconcile_core::{
     config::{Config, SiteName},
     resource::Address,
 };
+use reconcile_engine::StopSignal;
 
 use crate::{
     args::CommonArgs,
@@ -13,13 +14,18 @@ use crate::{
 };
 
 /// Moves one object, or all of a site.
-pub(super) async fn run((from, to): (&str, &str), site: bool, common: &CommonArgs) -> Result<Ended, CommandError> {
+pub(super) async fn run(
+    (from, to): (&str, &str),
+    site: bool,
+    common: &CommonArgs,
+    stop: &StopSignal,
+) -> Result<Ended, CommandError> {
     let move_it = if site {
         Move::Site(site_name(from)?, site_name(to)?)
     } else {
         Move::Object(address(from)?, address(to)?)
     };
-    let (_lock, opened) = super::open_locked(common, "state mv")?;
+    let (_lock, opened) = super::open_locked(common, "state mv", stop).await?;
     let mut state = opened.state.clone();
     let pairs = match &move_it {
         Move::Site(old, new) => state.rename_site(old, new)?,
@@ -28,7 +34,7 @@ pub(super) async fn run((from, to): (&str, &str), site: bool, common: &CommonArg
             vec![(from.clone(), to.clone())]
         }
     };
-    super::replace(&opened.file, state).await?;
+    super::replace(&opened.store, state).await?;
     let rows = pairs
         .iter()
         .map(|(from, to)| [from.to_string(), "is now".to_owned(), to.to_string()]);

@@ -19,7 +19,7 @@ use crate::{
     error::{CommandError, Ended, Failure},
     output::{self, Shell},
     render::{self, clean, counted},
-    store::{self, Holder, Lock, ReadError, StateFile},
+    store::{ReadError, Store, new_lineage},
 };
 
 /// Shows what is found, asks, and writes it as the new state.
@@ -31,9 +31,8 @@ pub(super) async fn run(
     stop: &StopSignal,
 ) -> Result<Ended, CommandError> {
     let config = session::read_config(&common.config)?;
-    let file = session::state_file(&config, common);
-    let _lock = Lock::take(file.path(), &Holder::this("state rebuild"))?;
-    let old = match old(&file)? {
+    let (store, _lock) = session::hold(&config, common, "state rebuild", stop).await?;
+    let old = match old(&store).await? {
         Old::Healthy(state) if state.stack != config.name => {
             return Err(StateError::OtherStack {
                 found: state.stack,
@@ -41,10 +40,10 @@ pub(super) async fn run(
             }
             .into());
         }
-        Old::Healthy(state) if !force => return Err(healthy(&file, &state)),
+        Old::Healthy(state) if !force => return Err(healthy(&store, &state)),
         old => old,
     };
-    let empty = State::empty(config.name.clone(), store::new_lineage());
+    let empty = State::empty(config.name.clone(), new_lineage());
     let (_aws, observed) = session::look_at(&config, &empty, stop).await?;
     let now = Timestamp::now();
     let plan = planner::plan(&config, &observed, &empty, now)?;
@@ -64,8 +63,8 @@ pub(super) async fn run(
         }
     }
     let count = counted(rebuilt.found.len(), "object");
-    super::replace(&file, rebuilt.state).await?;
-    let path = clean(&file.path().display().to_string());
+    super::replace(&store, rebuilt.state).await?;
+    let path = clean(&store.place());
     output::print(&format!("\nWrote `{path}` with {count}.\n"))?;
     Ok(Ended::Well)
 }
@@ -77,8 +76,8 @@ enum Old {
     Healthy(Box<State>),
 }
 
-fn old(file: &StateFile) -> Result<Old, CommandError> {
-    match file.existing() {
+async fn old(store: &Store) -> Result<Old, CommandError> {
+    match store.existing().await {
         Ok(None) => Ok(Old::Absent),
         Ok(Some(state)) => Ok(Old::Healthy(Box::new(state))),
         Err(ReadError::Unusable {
@@ -90,8 +89,8 @@ fn old(file: &StateFile) -> Result<Old, CommandError> {
     }
 }
 
-fn healthy(file: &StateFile, state: &State) -> CommandError {
-    Failure::new(format!("the state file `{}` is in order", file.path().display()))
+fn healthy(store: &Store, state: &State) -> CommandError {
+    Failure::new(format!("the state in `{}` is in order", store.place()))
         .hint(format!(
             "a rebuilt one would lose {}; to make one all the same, run with `--force`; nothing was changed",
             memory(state)
@@ -124,7 +123,7 @@ fn means(old: &Old) -> String {
     match old {
         Old::Absent => {}
         Old::Damaged(error) => {
-            let _ = writeln!(text, "The old file cannot be used: {}.", clean(&error.to_string()));
+            let _ = writeln!(text, "The old state cannot be used: {}.", clean(&error.to_string()));
         }
         Old::Healthy(state) => {
             let _ = writeln!(text, "The old state is in order. Lost with it: {}.", memory(state));

@@ -34,7 +34,7 @@ pub(super) async fn run(
     shell: &Shell,
     stop: &StopSignal,
 ) -> Result<Ended, CommandError> {
-    let (_lock, opened) = super::open_locked(common, "state rm")?;
+    let (_lock, opened) = super::open_locked(common, "state rm", stop).await?;
     let mut state = opened.state.clone();
     let mut rows = Vec::new();
     for address in wanted.addresses.iter().collect::<BTreeSet<_>>() {
@@ -57,7 +57,7 @@ pub(super) async fn run(
             Consent::Refused(why) => return Err(why),
         }
     }
-    super::replace(&opened.file, state).await?;
+    super::replace(&opened.store, state).await?;
     output::print(&format!("Forgot {count}.\n"))?;
     Ok(Ended::Well)
 }

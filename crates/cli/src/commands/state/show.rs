@@ -1,6 +1,7 @@
 //! `reconcile state show`: everything that is recorded of one address.
 
 use reconcile_core::{resource::Address, state::EditError};
+use reconcile_engine::StopSignal;
 
 use crate::{
     args::{CommonArgs, Format},
@@ -9,8 +10,13 @@ use crate::{
 };
 
 /// Prints what the state knows of `address`.
-pub(super) fn run(address: &Address, format: Format, common: &CommonArgs) -> Result<Ended, CommandError> {
-    let opened = super::open(common)?;
+pub(super) async fn run(
+    address: &Address,
+    format: Format,
+    common: &CommonArgs,
+    stop: &StopSignal,
+) -> Result<Ended, CommandError> {
+    let opened = super::open(common, stop).await?;
     let Some(text) = render::shown(&opened.state, address) else {
         return Err(EditError::Unknown {
             address: address.clone(),

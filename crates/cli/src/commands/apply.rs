@@ -27,8 +27,10 @@ pub(super) async fn run(
     let store = session::state_file(&config, common);
     let _lock = Lock::take(store.path(), &Holder::this("apply"))?;
     let state = store.read(&config.name)?;
-    let session = Session::open(config, state, &args.plan, &visitor, stop).await?;
-    session.print_plan(shell)?;
+    let session = Session::open(config, state, &args.plan, &visitor, stop)
+        .await
+        .map_err(|error| error.about(store.path()))?;
+    session.show_plan(shell)?;
     if session.plan.is_empty() {
         return Ok(Ended::Well);
     }

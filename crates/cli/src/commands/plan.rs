@@ -18,8 +18,11 @@ pub(super) async fn run(
 ) -> Result<Ended, CommandError> {
     let config = session::read_config(&common.config)?;
     let visitor = session::visitor(common)?;
-    let state = session::state_file(&config, common).read(&config.name)?;
-    let session = Session::open(config, state, args, &visitor, stop).await?;
+    let store = session::state_file(&config, common);
+    let state = store.read(&config.name)?;
+    let session = Session::open(config, state, args, &visitor, stop)
+        .await
+        .map_err(|error| error.about(store.path()))?;
     session.print_plan(shell)?;
     Ok(if args.detailed_exitcode && !session.plan.is_empty() {
         Ended::ChangesPending

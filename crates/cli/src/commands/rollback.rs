@@ -34,8 +34,10 @@ pub(super) async fn run(
         Some(Lock::take(store.path(), &Holder::this("rollback"))?)
     };
     let state = store.read(&config.name)?;
-    let session = Session::open_for(Goal::Rollback(only), config, state, &visitor, stop).await?;
-    session.print_plan(shell)?;
+    let session = Session::open_for(Goal::Rollback(only), config, state, &visitor, stop)
+        .await
+        .map_err(|error| error.about(store.path()))?;
+    session.show_plan(shell)?;
     if session.plan.is_empty() || args.dry_run {
         return Ok(Ended::Well);
     }
@@ -46,6 +48,6 @@ pub(super) async fn run(
         }
     }
     carry_out(&session, &visitor, &store, common, shell, stop).await?;
-    output::print("Run `reconcile` to go forward again.\n")?;
+    output::tell("Run `reconcile` to go forward again.\n");
     Ok(Ended::Well)
 }

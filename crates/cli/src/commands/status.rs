@@ -31,9 +31,10 @@ pub(super) async fn run(
 ) -> Result<Ended, CommandError> {
     let config = session::read_config(&common.config)?;
     let visitor = session::visitor(common)?;
-    let state = session::state_file(&config, common).read(&config.name)?;
+    let store = session::state_file(&config, common);
+    let state = store.read(&config.name)?;
     let report = tokio::select! {
-        report = look(&config, &state, &visitor) => report?,
+        report = look(&config, &state, &visitor) => report.map_err(|error| error.about(store.path()))?,
         () = stop.raised() => return Err(session::interrupted()),
     };
     let text = match args.format {
@@ -59,7 +60,7 @@ pub(super) async fn run(
 async fn look(config: &Config, state: &State, visitor: &SiteVisitor) -> Result<Report, CommandError> {
     let aws = session::connect(config).await?;
     let mut observed = aws.observe(&planner::query(config, state)).await?;
-    state.check(&config.name, &observed.identity)?;
+    session::check(config, state, &observed.identity)?;
     let questions = status::questions(config, &observed, state);
     let (found, outside) = tokio::join!(read_all(&aws, &questions.unlisted), visitor.outside(&questions));
     add(&mut observed, found?);

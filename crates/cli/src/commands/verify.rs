@@ -41,13 +41,14 @@ pub(super) async fn run(
         .map(|name| session::site(&config, name))
         .transpose()?;
     let visitor = session::visitor(common)?;
-    let state = session::state_file(&config, common).read(&config.name)?;
+    let store = session::state_file(&config, common);
+    let state = store.read(&config.name)?;
     let looking = async {
         let aws = session::connect(&config).await?;
         checks(&config, site.as_ref(), &state, &aws, &visitor).await
     };
     let checks = tokio::select! {
-        checks = looking => checks?,
+        checks = looking => checks.map_err(|error| error.about(store.path()))?,
         () = stop.raised() => return Err(session::interrupted()),
     };
     output::print(&match args.format {

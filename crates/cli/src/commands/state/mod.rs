@@ -89,11 +89,11 @@ fn read(file: StateFile, config: Option<Config>) -> Result<Opened, CommandError>
     if let Some(config) = &config
         && state.stack != config.name
     {
-        return Err(StateError::OtherStack {
+        let error = StateError::OtherStack {
             found: state.stack,
             expected: config.name.clone(),
-        }
-        .into());
+        };
+        return Err(CommandError::from(error).about(file.path()));
     }
     Ok(Opened { file, state, config })
 }

@@ -66,7 +66,7 @@ pub(super) async fn run(
     let count = counted(rebuilt.found.len(), "object");
     super::replace(&file, rebuilt.state).await?;
     let path = clean(&file.path().display().to_string());
-    output::print(&format!("\nWrote `{path}` with {count}.\n"))?;
+    output::tell(&format!("\nWrote `{path}` with {count}.\n"));
     Ok(Ended::Well)
 }
 

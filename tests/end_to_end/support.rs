@@ -120,7 +120,10 @@ impl Desk {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_reconcile"));
+        self.prepared(Command::new(env!("CARGO_BIN_EXE_reconcile")), arguments)
+    }
+
+    fn prepared(&self, mut command: Command, arguments: &[&str]) -> Command {
         command
             .args(arguments)
             .args(&self.arguments)
@@ -138,8 +141,42 @@ impl Desk {
         self.command(arguments).spawn().unwrap()
     }
 
+    /// Starts the program in other circumstances, as `launch.py` says.
+    pub(crate) fn start_in(&self, circumstances: &Value, arguments: &[&str]) -> Child {
+        self.launched(circumstances, arguments).spawn().unwrap()
+    }
+
+    fn launched(&self, circumstances: &Value, arguments: &[&str]) -> Command {
+        let python = std::env::var("RECONCILE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+        let mut command = Command::new(python);
+        command
+            .args(["-c", include_str!("launch.py"), &circumstances.to_string()])
+            .arg(env!("CARGO_BIN_EXE_reconcile"));
+        self.prepared(command, arguments)
+    }
+
     pub(crate) async fn run(&self, arguments: &[&str]) -> Run {
-        let output = tokio::time::timeout(DEADLINE, self.command(arguments).output())
+        Self::ended(self.command(arguments), arguments).await
+    }
+
+    /// Runs the program in other circumstances, as `launch.py` says.
+    pub(crate) async fn run_in(&self, circumstances: &Value, arguments: &[&str]) -> Run {
+        Self::ended(self.launched(circumstances, arguments), arguments).await
+    }
+
+    /// Sets a variable of the environment for every run from now on.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Has every run from now on be without a variable of the environment.
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.environment.retain(|(known, _)| known != name);
+    }
+
+    async fn ended(mut command: Command, arguments: &[&str]) -> Run {
+        let output = tokio::time::timeout(DEADLINE, command.output())
             .await
             .unwrap_or_else(|_| panic!("reconcile {} did not end", arguments.join(" ")))
             .unwrap();

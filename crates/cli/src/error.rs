@@ -14,6 +14,7 @@ use reconcile_engine::{ApplyError, CloudError, ErrorKind, StepError, StoreError}
 use crate::{
     output::Paint,
     render::{clean, counted},
+    signals::Asked,
     store::{BackupError, LockError, ReadError},
 };
 
@@ -26,8 +27,8 @@ pub(crate) enum Ended {
     ChangesPending,
     /// Something that was looked at is not as it should be, and the user asked to be told by the exit code.
     ChecksFailed,
-    /// The user's second signal ended it at once.
-    AtOnce,
+    /// A signal ended it at once.
+    AtOnce(Asked),
 }
 
 impl Ended {
@@ -37,8 +38,8 @@ impl Ended {
             Self::Well => 0,
             Self::ChecksFailed => 1,
             Self::ChangesPending => 2,
-            // What a shell reports for a program that SIGINT ended.
-            Self::AtOnce => 130,
+            // What a shell reports for a program that the signal ended.
+            Self::AtOnce(asked) => 128 + asked.number(),
         }
     }
 }
@@ -56,6 +57,13 @@ pub(crate) enum CommandError {
     Steps(Vec<(String, StepError)>),
     /// AWS refused, or could not be reached.
     Cloud(Box<CloudError>),
+    /// The state is about something else.
+    State {
+        /// Where it is, once that is known.
+        place: Option<String>,
+        /// What it is about.
+        source: StateError,
+    },
     /// The user did not want it.
     Declined(String),
     /// Anything else.
@@ -99,6 +107,17 @@ impl Failure {
 }
 
 impl CommandError {
+    /// If the error is about the state: with the place where that is.
+    pub(crate) fn about(self, place: &str) -> Self {
+        match self {
+            Self::State { place: None, source } => Self::State {
+                place: Some(place.to_owned()),
+                source,
+            },
+            other => other,
+        }
+    }
+
     /// The exit code of the process.
     #[expect(clippy::unused_self, reason = "the one place where an error's exit code is picked")]
     pub(crate) fn exit_code(&self) -> u8 {
@@ -120,6 +139,16 @@ impl CommandError {
                 page.hint(error.remedy().as_deref());
             }
             Self::Steps(failures) => failures.iter().for_each(|(title, error)| page.step(title, error)),
+            Self::State { place, source } => {
+                match place {
+                    Some(place) => {
+                        page.error(&format!("cannot use the state file `{place}`"));
+                        page.causes(&[source.to_string()]);
+                    }
+                    None => page.error(&source.to_string()),
+                }
+                page.hint(Some(state_hint(source)));
+            }
             Self::Declined(message) => page.lines.push(clean(message)),
             Self::Cloud(error) => {
                 page.error(&error.to_string());
@@ -363,23 +392,25 @@ impl From<ImportError> for CommandError {
     }
 }
 
+/// What to do about a state that is about something else.
+fn state_hint(error: &StateError) -> &'static str {
+    match error {
+        StateError::OtherStack { .. } => "choose the state file with `--state`, or correct `name`; nothing was changed",
+        StateError::OtherAccount {
+            state_account, account, ..
+        } if state_account == account => {
+            "correct `region` (or AWS_REGION), or choose the state file with `--state`; nothing was changed"
+        }
+        StateError::OtherAccount { .. } => {
+            "choose the credentials with `profile` or AWS_PROFILE, or the state file with `--state`; nothing was changed"
+        }
+        StateError::Damaged { .. } | StateError::TooNew { .. } => "choose the state file with `--state`",
+    }
+}
+
 impl From<StateError> for CommandError {
-    fn from(error: StateError) -> Self {
-        let hint = match &error {
-            StateError::OtherStack { .. } => {
-                "choose the state file with `--state`, or correct `name`; nothing was changed"
-            }
-            StateError::OtherAccount {
-                state_account, account, ..
-            } if state_account == account => {
-                "correct `region` (or AWS_REGION), or choose the state file with `--state`; nothing was changed"
-            }
-            StateError::OtherAccount { .. } => {
-                "choose the credentials with `profile` or AWS_PROFILE, or the state file with `--state`; nothing was changed"
-            }
-            StateError::Damaged { .. } | StateError::TooNew { .. } => "choose the state file with `--state`",
-        };
-        Failure::of(&error).hint(hint).into()
+    fn from(source: StateError) -> Self {
+        Self::State { place: None, source }
     }
 }
 

@@ -14,7 +14,7 @@ mod signals;
 mod store;
 mod visit;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use reconcile_engine::stop_signal;
 
@@ -22,6 +22,9 @@ use args::{Command, CommonArgs};
 use error::{CommandError, Ended};
 use output::Shell;
 use signals::Signals;
+
+/// How long a write of the state that is under way may take when a signal ends the program at once.
+const LAST_WRITE: Duration = Duration::from_millis(300);
 
 fn main() -> ExitCode {
     let (command, common) = match args::parse(std::env::args_os()) {
@@ -55,10 +58,14 @@ fn run(command: &Command, common: &CommonArgs, shell: &Shell) -> Result<Ended, C
         let (stopper, stop) = stop_signal();
         tokio::select! {
             result = commands::run(command, common, shell, &stop) => result,
-            () = signals.watch(stopper) => Ok(Ended::AtOnce),
+            asked = signals.watch(stopper) => Ok(Ended::AtOnce(asked)),
         }
     });
-    // A question that nobody answers any more holds a thread; it is not waited for.
-    runtime.shutdown_background();
+    match result {
+        // A state that is being written comes to its end.
+        Ok(Ended::AtOnce(_)) => runtime.shutdown_timeout(LAST_WRITE),
+        // A question that nobody answers any more holds a thread; it is not waited for.
+        _ => runtime.shutdown_background(),
+    }
     result
 }

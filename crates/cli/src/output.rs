@@ -1,4 +1,7 @@
 //! The one place that writes to the terminal and reads from it.
+//!
+//! Whatever is written passes [`safe`]: what comes from AWS, from a site or from a file cannot move the cursor, colour what
+//! stands beside it or turn the direction of writing, whoever forgot to write it out before.
 
 use std::{
     io::{self, BufRead, IsTerminal, Write},
@@ -7,7 +10,7 @@ use std::{
 
 use indicatif::MultiProgress;
 
-use crate::args::ColorChoice;
+use crate::{args::ColorChoice, render::safe};
 
 /// What is known of standard input, output and error.
 #[derive(Debug)]
@@ -27,9 +30,11 @@ impl Shell {
             colour: wants_colour(choice, no_color || dumb, is_terminal),
         };
         let err_is_terminal = io::stderr().is_terminal();
+        let (out, err) = (paint(io::stdout().is_terminal()), paint(err_is_terminal));
+        let _ = PAINTS.set((out, err));
         Self {
-            out: paint(io::stdout().is_terminal()),
-            err: paint(err_is_terminal),
+            out,
+            err,
             redraws: err_is_terminal && !dumb,
             can_ask: io::stdin().is_terminal() && err_is_terminal,
         }
@@ -56,14 +61,30 @@ impl Shell {
     }
 }
 
+/// How stdout and stderr are painted; not at all until that is known.
+static PAINTS: OnceLock<(Paint, Paint)> = OnceLock::new();
+
+fn paints() -> (Paint, Paint) {
+    PAINTS.get().copied().unwrap_or_default()
+}
+
 /// Writes the result of a command to stdout.
 ///
 /// # Errors
 /// The system's, for example that the reader of a pipe is gone.
 pub(crate) fn print(text: &str) -> io::Result<()> {
+    let text = safe(text, paints().0.is_coloured());
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
+}
+
+/// Writes what became of changes to stdout, or to stderr where stdout takes nothing any more: that a log is full or nobody
+/// reads on does not make the changes undone.
+pub(crate) fn tell(text: &str) {
+    if print(text).is_err() {
+        note(text);
+    }
 }
 
 /// Asks on stderr, and reads one line; `None` at the end of the input.
@@ -86,6 +107,7 @@ pub(crate) fn write_above(bars: &MultiProgress) {
 /// Writes what is no result (progress, errors, hints) to stderr, in one piece, so that lines of several tasks do not mix.
 /// That it cannot be written is nothing that could be told.
 pub(crate) fn note(text: &str) {
+    let text = safe(text, paints().1.is_coloured());
     let write = || {
         let mut err = io::stderr().lock();
         let _ = err.write_all(text.as_bytes());
@@ -94,6 +116,21 @@ pub(crate) fn note(text: &str) {
     match BARS.get() {
         Some(bars) => bars.suspend(write),
         None => write(),
+    }
+}
+
+/// Takes lines of logs, in whole; for the logger, which would panic where stderr takes nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Notes;
+
+impl Write for Notes {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        note(&String::from_utf8_lossy(line));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -119,7 +156,7 @@ fn wants_colour(choice: ColorChoice, unwanted: bool, is_terminal: bool) -> bool 
 }
 
 /// Colours text, or not. Colour repeats what symbols and words say and is never the only signal.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Paint {
     colour: bool,
 }

@@ -8,6 +8,7 @@ pub mod config;
 pub mod diff;
 pub mod explain;
 pub mod import;
+pub mod limits;
 pub mod naming;
 pub mod observed;
 pub mod plan;

@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use crate::{
     config::StackName,
+    limits,
     observed::Identity,
     resource::{Address, Outputs, Spec},
     value::{AccountId, Region, Seconds},
@@ -243,11 +244,27 @@ impl State {
             column: error.column(),
             message: without_position(&error),
         };
-        let Version { format_version } = serde_json::from_str(text).map_err(damaged)?;
-        if format_version > FORMAT_VERSION {
-            return Err(StateError::TooNew { found: format_version });
+        if text.len() > limits::STATE_BYTES {
+            return Err(StateError::Damaged {
+                line: 1,
+                column: 1,
+                message: format!(
+                    "it has {} bytes, and no state has more than {}",
+                    text.len(),
+                    limits::STATE_BYTES
+                ),
+            });
         }
-        serde_json::from_str(text).map_err(damaged)
+        let Version { format_version } = serde_json::from_str(text).map_err(damaged)?;
+        match format_version {
+            0 => Err(StateError::Damaged {
+                line: 1,
+                column: 1,
+                message: "there is no format version 0".to_owned(),
+            }),
+            1..=FORMAT_VERSION => serde_json::from_str(text).map_err(damaged),
+            found => Err(StateError::TooNew { found }),
+        }
     }
 
     /// The document as text.
@@ -269,17 +286,18 @@ impl State {
                 expected: stack.clone(),
             });
         }
-        match (&self.account, &self.region) {
-            (Some(account), Some(region)) if *account != identity.account || *region != identity.region => {
-                Err(StateError::OtherAccount {
-                    state_account: account.clone(),
-                    state_region: region.clone(),
-                    account: identity.account.clone(),
-                    region: identity.region.clone(),
-                })
-            }
-            _ => Ok(()),
+        // One of the two alone binds as well.
+        let account = self.account.as_ref().unwrap_or(&identity.account);
+        let region = self.region.as_ref().unwrap_or(&identity.region);
+        if *account == identity.account && *region == identity.region {
+            return Ok(());
         }
+        Err(StateError::OtherAccount {
+            state_account: account.clone(),
+            state_region: region.clone(),
+            account: identity.account.clone(),
+            region: identity.region.clone(),
+        })
     }
 
     /// The id recorded for `address`.

@@ -44,6 +44,7 @@ pub async fn apply<E: Environment>(
         if let Err(error) = run.journal.flush().await {
             // The step that could not store its result has failed with the same error.
             tracing::warn!(%error, "the last state is not stored");
+            tally.is_unsaved = true;
         }
     }
     run.conclude(plan, tally)
@@ -58,6 +59,8 @@ struct Tally {
     in_use: bool,
     /// Steps that could not be begun though nothing stops the run.
     stuck: bool,
+    /// The store lacks what the run did last.
+    is_unsaved: bool,
 }
 
 impl Tally {
@@ -174,6 +177,7 @@ impl<E: Environment> Run<'_, E> {
                 left,
                 left_titles,
                 warnings,
+                is_saved: !tally.is_unsaved,
             })));
         }
         if tally.stuck {

@@ -50,6 +50,8 @@ pub struct FailedRun {
     pub left_titles: Vec<String>,
     /// What the user should know besides.
     pub warnings: Vec<Warning>,
+    /// Whether the state that is stored holds all that the run found and did.
+    pub is_saved: bool,
 }
 
 impl fmt::Display for FailedRun {

@@ -25,8 +25,10 @@ pub(super) async fn run(
     let visitor = session::visitor(common)?;
     let (store, _lock) = session::hold(&config, common, "apply", stop).await?;
     let state = store.read(&config.name).await?;
-    let session = Session::open(config, state, &args.plan, &visitor, stop).await?;
-    session.print_plan(shell)?;
+    let session = Session::open(config, state, &args.plan, &visitor, stop)
+        .await
+        .map_err(|error| error.about(&store.place()))?;
+    session.show_plan(shell)?;
     if session.plan.is_empty() {
         return Ok(Ended::Well);
     }

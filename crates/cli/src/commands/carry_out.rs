@@ -1,6 +1,6 @@
 //! Asks whether a plan may be carried out, and carries it out: what `apply`, `rollback` and `destroy` share.
 
-use std::io;
+use std::{cell::Cell, io};
 
 use jiff::Timestamp;
 use reconcile_aws::Aws;
@@ -13,8 +13,8 @@ use super::session::{self, Session};
 use crate::{
     args::CommonArgs,
     error::{CommandError, Failure},
-    output::{self, Shell},
-    progress::Progress,
+    output::{self, Paint, Shell},
+    progress::{Progress, UnderWay},
     render::{self, counted},
     store::Store,
     visit::SiteVisitor,
@@ -40,7 +40,7 @@ pub(super) async fn carry_out(
         visitor: visitor.clone(),
         store: store.clone(),
         clock: SystemClock,
-        progress: Progress::new(shell, common.verbose > 0),
+        progress: UnderWay::new(Progress::new(shell, common.verbose > 0)),
     };
     let options = Options {
         poll: common
@@ -55,15 +55,23 @@ pub(super) async fn carry_out(
         release: session.config.prove.deadlines.release,
         identity: session.identity.clone(),
     };
-    match apply(&session.plan, session.state.clone(), &run, &options).await {
+    let unfinished = Unfinished {
+        plan: &session.plan,
+        under_way: &run.progress,
+        paint: shell.err_paint(),
+        is_over: Cell::new(false),
+    };
+    let result = apply(&session.plan, session.state.clone(), &run, &options).await;
+    unfinished.is_over.set(true);
+    match result {
         Ok(outcome) => {
-            output::print(&render::applied(
+            output::tell(&render::applied(
                 &session.plan,
                 &outcome,
                 session.cut,
                 Timestamp::now(),
                 shell.paint(),
-            ))?;
+            ));
             match outcome.kind {
                 OutcomeKind::Complete | OutcomeKind::Later { .. } | OutcomeKind::StillInUse => Ok(outcome),
                 OutcomeKind::Interrupted => Err(Failure::new("interrupted").into()),
@@ -73,8 +81,25 @@ pub(super) async fn carry_out(
             let ApplyError::Steps(failed) = error else {
                 return Err(error.into());
             };
-            output::print(&render::failed_run(&session.plan, &failed, shell.paint()))?;
+            output::tell(&render::failed_run(&session.plan, &failed, shell.paint()));
             Err(failures(&session.plan, *failed))
+        }
+    }
+}
+
+/// A run of which nothing more is heard if it is dropped: a signal ends the program in its middle. Says what is under way.
+struct Unfinished<'a> {
+    plan: &'a Plan,
+    under_way: &'a UnderWay<Progress>,
+    paint: Paint,
+    is_over: Cell<bool>,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.is_over.get() {
+            let steps = self.under_way.steps();
+            output::note(&render::left_in_the_middle(self.plan, &steps, self.paint));
         }
     }
 }
@@ -182,7 +207,7 @@ struct Run<'a> {
     visitor: SiteVisitor,
     store: Store,
     clock: SystemClock,
-    progress: Progress,
+    progress: UnderWay<Progress>,
 }
 
 impl Environment for Run<'_> {
@@ -190,7 +215,7 @@ impl Environment for Run<'_> {
     type Visitor = SiteVisitor;
     type Store = Store;
     type Clock = SystemClock;
-    type Report = Progress;
+    type Report = UnderWay<Progress>;
 
     fn cloud(&self) -> &Aws {
         self.aws
@@ -208,7 +233,7 @@ impl Environment for Run<'_> {
         &self.clock
     }
 
-    fn report(&self) -> &Progress {
+    fn report(&self) -> &UnderWay<Progress> {
         &self.progress
     }
 }

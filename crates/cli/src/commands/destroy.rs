@@ -34,8 +34,10 @@ pub(super) async fn run(
         purge_validation: args.purge_validation,
         delete_records: args.delete_records,
     };
-    let session = Session::open_for(Goal::Destroy(options), config, state, &visitor, stop).await?;
-    session.print_plan(shell)?;
+    let session = Session::open_for(Goal::Destroy(options), config, state, &visitor, stop)
+        .await
+        .map_err(|error| error.about(&store.place()))?;
+    session.show_plan(shell)?;
     if session.plan.is_empty() || args.dry_run {
         return Ok(Ended::Well);
     }
@@ -48,7 +50,7 @@ pub(super) async fn run(
     }
     let outcome = carry_out(&session, &visitor, &store, common, shell, stop).await?;
     if outcome.kind == OutcomeKind::Complete {
-        output::print("The stack is gone. Remove its configuration, or `reconcile` makes it again.\n")?;
+        output::tell("The stack is gone. Remove its configuration, or `reconcile` makes it again.\n");
     }
     Ok(Ended::Well)
 }

@@ -34,7 +34,9 @@ pub(super) async fn run(
     let (store, _lock) = session::hold(&config, common, "import", stop).await?;
     let mut state = store.read(&config.name).await?;
     config.adopt.insert(adoption.clone());
-    let (aws, observed) = session::look_at(&config, &state, stop).await?;
+    let (aws, observed) = session::look_at(&config, &state, stop)
+        .await
+        .map_err(|error| error.about(&store.place()))?;
     // What stands in the way of the object itself is told before what stands in the way of a plan.
     let plan = planner::plan(&wherever_names_lead(&config), &observed, &state, Timestamp::now())?;
     let takeover = takeover(&config, &observed, &state, &adoption, &plan)?;
@@ -67,7 +69,7 @@ pub(super) async fn run(
             carry_out(&session, &visitor, &store, common, shell, stop).await?;
         }
     }
-    output::print(&done(&takeover.address, takeover.step.is_some()))?;
+    output::tell(&done(&takeover.address, takeover.step.is_some()));
     Ok(Ended::Well)
 }
 

@@ -18,8 +18,10 @@ pub(super) async fn run(
 ) -> Result<Ended, CommandError> {
     let config = session::read_config(&common.config)?;
     let visitor = session::visitor(common)?;
-    let state = session::recorded(&config, common, stop).await?;
-    let session = Session::open(config, state, args, &visitor, stop).await?;
+    let (store, state) = session::recorded(&config, common, stop).await?;
+    let session = Session::open(config, state, args, &visitor, stop)
+        .await
+        .map_err(|error| error.about(&store.place()))?;
     session.print_plan(shell)?;
     Ok(if args.detailed_exitcode && !session.plan.is_empty() {
         Ended::ChangesPending

@@ -33,8 +33,10 @@ pub(super) async fn run(
         (store, Some(lock))
     };
     let state = store.read(&config.name).await?;
-    let session = Session::open_for(Goal::Rollback(only), config, state, &visitor, stop).await?;
-    session.print_plan(shell)?;
+    let session = Session::open_for(Goal::Rollback(only), config, state, &visitor, stop)
+        .await
+        .map_err(|error| error.about(&store.place()))?;
+    session.show_plan(shell)?;
     if session.plan.is_empty() || args.dry_run {
         return Ok(Ended::Well);
     }
@@ -45,6 +47,6 @@ pub(super) async fn run(
         }
     }
     carry_out(&session, &visitor, &store, common, shell, stop).await?;
-    output::print("Run `reconcile` to go forward again.\n")?;
+    output::tell("Run `reconcile` to go forward again.\n");
     Ok(Ended::Well)
 }

@@ -97,10 +97,18 @@ pub(super) async fn hold(
 ///
 /// # Errors
 /// If it cannot be read or used, or a signal comes.
-pub(super) async fn recorded(config: &Config, common: &CommonArgs, stop: &StopSignal) -> Result<State, CommandError> {
-    let reading = async { Ok(store(config, common).await?.read(&config.name).await?) };
+pub(super) async fn recorded(
+    config: &Config,
+    common: &CommonArgs,
+    stop: &StopSignal,
+) -> Result<(Store, State), CommandError> {
+    let reading = async {
+        let store = store(config, common).await?;
+        let state = store.read(&config.name).await?;
+        Ok((store, state))
+    };
     tokio::select! {
-        state = reading => state,
+        recorded = reading => recorded,
         () = stop.raised() => Err(interrupted()),
     }
 }
@@ -161,8 +169,20 @@ pub(super) async fn connect(config: &Config) -> Result<Aws, CommandError> {
 /// If the state belongs to something else, or AWS cannot be asked.
 pub(super) async fn observe(aws: &Aws, config: &Config, state: &State) -> Result<Observed, CommandError> {
     let observed = aws.observe(&planner::query(config, state)).await?;
-    state.check(&config.name, &observed.identity)?;
+    check(config, state, &observed.identity)?;
     Ok(observed)
+}
+
+/// Whether this is the account that the configuration demands, and the stack, account and region of the state.
+///
+/// # Errors
+/// If it is another.
+pub(super) fn check(config: &Config, state: &State, identity: &Identity) -> Result<(), CommandError> {
+    config.check_account(identity).map_err(|error| {
+        Failure::of(&error)
+            .hint("choose the credentials with `profile` or AWS_PROFILE, or correct `account`; nothing was changed")
+    })?;
+    Ok(state.check(&config.name, identity)?)
 }
 
 impl Session {
@@ -241,6 +261,19 @@ impl Session {
             state,
             plan,
             cut,
+        })
+    }
+
+    /// Writes a plan to stdout that is about to be carried out: what nobody could read is not done.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn show_plan(&self, shell: &Shell) -> Result<(), CommandError> {
+        self.print_plan(shell).map_err(|error| match error {
+            CommandError::BrokenPipe => Failure::new("nobody reads the plan on stdout; nothing was changed")
+                .hint("to keep only the end of the output, write it to a file first")
+                .into(),
+            error => error,
         })
     }
 

@@ -31,9 +31,9 @@ pub(super) async fn run(
 ) -> Result<Ended, CommandError> {
     let config = session::read_config(&common.config)?;
     let visitor = session::visitor(common)?;
-    let state = session::recorded(&config, common, stop).await?;
+    let (store, state) = session::recorded(&config, common, stop).await?;
     let report = tokio::select! {
-        report = look(&config, &state, &visitor) => report?,
+        report = look(&config, &state, &visitor) => report.map_err(|error| error.about(&store.place()))?,
         () = stop.raised() => return Err(session::interrupted()),
     };
     let text = match args.format {
@@ -59,7 +59,7 @@ pub(super) async fn run(
 async fn look(config: &Config, state: &State, visitor: &SiteVisitor) -> Result<Report, CommandError> {
     let aws = session::connect(config).await?;
     let mut observed = aws.observe(&planner::query(config, state)).await?;
-    state.check(&config.name, &observed.identity)?;
+    session::check(config, state, &observed.identity)?;
     let questions = status::questions(config, &observed, state);
     let (found, outside) = tokio::join!(read_all(&aws, &questions.unlisted), visitor.outside(&questions));
     add(&mut observed, found?);

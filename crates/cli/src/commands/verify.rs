@@ -41,13 +41,13 @@ pub(super) async fn run(
         .map(|name| session::site(&config, name))
         .transpose()?;
     let visitor = session::visitor(common)?;
-    let state = session::recorded(&config, common, stop).await?;
+    let (store, state) = session::recorded(&config, common, stop).await?;
     let looking = async {
         let aws = session::connect(&config).await?;
         checks(&config, site.as_ref(), &state, &aws, &visitor).await
     };
     let checks = tokio::select! {
-        checks = looking => checks?,
+        checks = looking => checks.map_err(|error| error.about(&store.place()))?,
         () = stop.raised() => return Err(session::interrupted()),
     };
     output::print(&match args.format {

@@ -2,6 +2,7 @@
 
 mod plain;
 mod spinners;
+mod under_way;
 
 use jiff::Timestamp;
 use reconcile_core::plan::Step;
@@ -10,6 +11,8 @@ use reconcile_engine::{Event, Report};
 use crate::output::{self, Shell};
 use plain::Plain;
 use spinners::Spinners;
+
+pub(crate) use under_way::UnderWay;
 
 /// Whoever tells.
 #[derive(Debug)]

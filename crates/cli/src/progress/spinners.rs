@@ -1,7 +1,6 @@
 //! Progress on a terminal: a spinner for each step that runs, and a line above them for each that ended.
 
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -15,7 +14,7 @@ use reconcile_engine::Event;
 use super::plain::{since, took};
 use crate::{
     output::{self, Paint},
-    render::{clean, elapsed, title},
+    render::{clean, elapsed, safe, title},
 };
 
 /// How often a spinner turns.
@@ -49,7 +48,7 @@ impl Spinners {
             Event::Waiting { said, until } => {
                 if let Some((bar, _)) = self.running().get(&step.id) {
                     let left = elapsed(since(at, until));
-                    bar.set_message(format!("{title}: {} (at most {left} more)", clean(said)));
+                    bar.set_message(self.safe(&format!("{title}: {} (at most {left} more)", clean(said))));
                 }
             }
             Event::Warning { text } => {
@@ -89,7 +88,7 @@ impl Spinners {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        bar.set_message(Cow::Owned(title));
+        bar.set_message(self.safe(&title));
         bar.enable_steady_tick(TICK);
         self.running().insert(step.id, (bar, at));
     }
@@ -108,6 +107,11 @@ impl Spinners {
 
     /// Writes a line above the spinners; that it cannot be written is nothing that could be told.
     fn line(&self, line: &str) {
-        let _ = self.bars.println(line);
+        let _ = self.bars.println(self.safe(line));
+    }
+
+    /// What is drawn does not pass the one place that writes all else.
+    fn safe(&self, text: &str) -> String {
+        safe(text, self.paint.is_coloured()).into_owned()
     }
 }

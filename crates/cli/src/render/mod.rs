@@ -14,10 +14,10 @@ mod text;
 mod time;
 
 pub(crate) use checks::{checks, checks_as_json};
-pub(crate) use outcome::{applied, failed_run};
+pub(crate) use outcome::{applied, failed_run, left_in_the_middle};
 pub(crate) use plan::{Header, plan};
 pub(crate) use state::{listed, listed_json, rebuilt, shown, shown_json};
 pub(crate) use status::status;
 pub(crate) use step::{lines as step_lines, title};
-pub(crate) use text::{aligned, clean, counted};
+pub(crate) use text::{aligned, clean, counted, safe};
 pub(crate) use time::{elapsed, local};

@@ -1,6 +1,6 @@
 //! How a run ended, as text.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use reconcile_core::plan::{Action, Counts, Plan, Stage, Step, StepId};
@@ -56,7 +56,30 @@ pub(crate) fn failed_run(plan: &Plan, run: &FailedRun, paint: Paint) -> String {
     lines.push(done(plan, &run.done));
     lines.push(format!("Not done: {}:", text::counted(run.left.len(), "step")));
     lines.extend(steps(plan, &run.left, paint));
-    lines.push("The state is saved. The next run carries on from here.".to_owned());
+    let state = if run.is_saved {
+        "The state is saved. The next run carries on from here."
+    } else {
+        "The state could not be saved to the end. What it lacks is found again by names and tags: the next run carries on."
+    };
+    lines.push(state.to_owned());
+    lines.join("\n") + "\n"
+}
+
+/// What a run leaves that ends at once: the steps whose calls have no answer yet.
+pub(crate) fn left_in_the_middle(plan: &Plan, under_way: &BTreeSet<StepId>, paint: Paint) -> String {
+    let ids: Vec<StepId> = under_way.iter().copied().collect();
+    let mut lines = vec![String::new()];
+    if ids.is_empty() {
+        lines.push("Ended at once. Nothing was under way; what was done is in the state.".to_owned());
+    } else {
+        lines.push(format!(
+            "Ended at once. {} under way, and what became of that is not known:",
+            text::counted(ids.len(), "step")
+        ));
+        lines.extend(steps(plan, &ids, paint));
+        lines.push("The state says what was begun and what was done.".to_owned());
+    }
+    lines.push("Run the same command again: it finds out and carries on from here.".to_owned());
     lines.join("\n") + "\n"
 }
 

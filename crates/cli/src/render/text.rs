@@ -1,6 +1,50 @@
 //! Text from elsewhere, made safe to print.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
+
+/// The colours and weights that this program and its reports of mistakes use. None of them hides text.
+const STYLES: [&str; 16] = [
+    "", "0", "1", "2", "3", "4", "22", "23", "24", "31", "32", "33", "34", "35", "36", "39",
+];
+
+/// `text`, which may have lines and, where it is painted, colours, with everything else written out that a terminal would
+/// obey. The form is that of JSON, so that a document stays one.
+pub(crate) fn safe(text: &str, is_coloured: bool) -> Cow<'_, str> {
+    if text
+        .chars()
+        .all(|character| character == '\n' || is_harmless(character))
+    {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        if let Some(length) = style_length(rest).filter(|_| is_coloured) {
+            safe.push_str(rest.get(..length).unwrap_or_default());
+            rest = rest.get(length..).unwrap_or_default();
+            continue;
+        }
+        if matches!(character, '\n' | '\t') || is_harmless(character) {
+            safe.push(character);
+        } else {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                // Writing to a String cannot fail.
+                let _ = write!(safe, "\\u{unit:04X}");
+            }
+        }
+        rest = rest.get(character.len_utf8()..).unwrap_or_default();
+    }
+    Cow::Owned(safe)
+}
+
+/// How long the sequence is at the start of `text` that sets one of [`STYLES`].
+fn style_length(text: &str) -> Option<usize> {
+    let sequence = text.strip_prefix("\u{1b}[")?;
+    let (styles, _) = sequence.split_once('m')?;
+    let known = styles.len() <= 16 && styles.split(';').all(|style| STYLES.contains(&style));
+    known.then_some(styles.len() + 3)
+}
 
 /// `text` with control characters, and characters that change the direction of writing, written out: a name in AWS
 /// must not be able to move the cursor or to hide what stands beside it.
@@ -77,6 +121,7 @@ fn escape(character: char, into: &mut String) {
         '\n' => write!(into, "\\n"),
         '\r' => write!(into, "\\r"),
         '\t' => write!(into, "\\t"),
+        other if u32::from(other) > 0xffff => write!(into, "\\U{:08X}", u32::from(other)),
         other => write!(into, "\\u{:04X}", u32::from(other)),
     };
 }
@@ -84,9 +129,23 @@ fn escape(character: char, into: &mut String) {
 fn is_harmless(character: char) -> bool {
     let turns = matches!(
         character,
-        '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+        '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
     );
-    !character.is_control() && !turns
+    let is_invisible = matches!(
+        character,
+        '\u{00ad}'
+            | '\u{034f}'
+            | '\u{115f}'
+            | '\u{1160}'
+            | '\u{17b4}'
+            | '\u{17b5}'
+            | '\u{180e}'
+            | '\u{3164}'
+            | '\u{ffa0}'
+            | '\u{e0000}'..='\u{e0fff}'
+    );
+    !character.is_control() && !turns && !is_invisible
 }
 
 #[cfg(test)]
@@ -97,6 +156,43 @@ mod tests {
     fn nothing_moves_the_cursor_or_turns_the_writing() {
         assert_eq!(clean("a\u{1b}[2Jb\nc\u{202e}d"), "a\\u001B[2Jb\\nc\\u202Ed");
         assert_eq!(clean("bücher.example.com"), "bücher.example.com");
+    }
+
+    #[test]
+    fn invisible_letters_are_seen() {
+        assert_eq!(clean("a\u{200b}b\u{3164}c\u{e0041}d"), "a\\u200Bb\\u3164c\\U000E0041d");
+        assert_eq!(clean("a\u{9b}2Jb\u{7f}"), "a\\u009B2Jb\\u007F");
+    }
+
+    #[test]
+    fn what_is_written_keeps_lines_and_its_own_colours_only() {
+        let painted = "\u{1b}[31merror:\u{1b}[0m a\n\u{1b}[1;33mb\u{1b}[0m\tc\n";
+        assert_eq!(safe(painted, true), painted);
+        assert_eq!(safe("\u{1b}[31ma", false), "\\u001B[31ma");
+        for hostile in [
+            "\u{1b}[8m",
+            "\u{1b}[30m",
+            "\u{1b}[2J",
+            "\u{1b}]0;t\u{7}",
+            "\u{9b}1m",
+            "\r",
+            "\u{1b}[38;5;0m",
+            "\u{1b}[",
+        ] {
+            for is_coloured in [true, false] {
+                let written = safe(hostile, is_coloured);
+                assert!(!written.chars().any(char::is_control), "{hostile:?} became {written:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_json_document_stays_one() {
+        let value = serde_json::json!({ "name": "a\u{9b}b\u{7f}c\u{202e}d\u{e0041}e\u{1b}f\ng" });
+        let text = format!("{value:#}\n");
+        let written = safe(&text, false);
+        assert!(written.chars().all(|c| c == '\n' || is_harmless(c)), "{written}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&written).unwrap(), value);
     }
 
     #[test]

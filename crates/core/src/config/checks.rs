@@ -85,6 +85,26 @@ pub(super) fn site_name(sites: &Entry<'_>, key: &str, span: Range<usize>) -> Che
     }
 }
 
+/// The name becomes that of a file, so one that comes from elsewhere than the configuration is held to the same rules.
+impl TryFrom<String> for StackName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match name_fault(&text, defaults::MAX_STACK_NAME) {
+            Some(fault) => Err(fault),
+            None => Ok(Self(text)),
+        }
+    }
+}
+
+impl TryFrom<String> for SiteName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
 impl std::str::FromStr for SiteName {
     type Err = String;
 

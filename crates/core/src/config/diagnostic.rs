@@ -5,12 +5,19 @@ use std::{ops::Range, sync::Arc};
 use miette::{Diagnostic, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 use thiserror::Error;
 
+use crate::limits;
+
+/// The longest piece of a file that is shown around a mistake; longer lines are no lines that somebody wrote.
+const MOST_SHOWN: usize = 4096;
+
 /// Everything that is wrong with one configuration file; at least one error, in the order of the file.
 #[derive(Debug, Clone, Error)]
 #[error("`{}` has {}", self.source_name(), self.count())]
 pub struct ConfigErrors {
     file: Arc<SourceFile>,
     errors: Vec<ConfigError>,
+    /// There are more than are told.
+    are_cut: bool,
 }
 
 /// One thing that is wrong with a configuration file.
@@ -67,6 +74,8 @@ impl ConfigErrors {
             }
         }
         findings.sort_by(|a, b| (a.span.start, a.kind, &a.message).cmp(&(b.span.start, b.kind, &b.message)));
+        let are_cut = findings.len() > limits::CONFIG_ERRORS;
+        findings.truncate(limits::CONFIG_ERRORS);
         let errors = findings
             .into_iter()
             .map(|finding| ConfigError {
@@ -74,7 +83,27 @@ impl ConfigErrors {
                 finding,
             })
             .collect();
-        Self { file, errors }
+        Self { file, errors, are_cut }
+    }
+
+    /// The file is longer than any configuration.
+    pub(super) fn too_long(source_name: &str, text: &str) -> Self {
+        let finding = Finding {
+            kind: ConfigErrorKind::Syntax,
+            key: String::new(),
+            span: 0..0,
+            message: format!(
+                "the file has {} bytes, and a configuration has at most {}",
+                text.len(),
+                limits::CONFIG_BYTES
+            ),
+            label: None,
+            hint: "name the configuration with `--config`, or make several stacks of it".to_owned(),
+            related: None,
+        };
+        // Its start shows what it is; the rest is not held.
+        let start = text.get(..text.floor_char_boundary(MOST_SHOWN)).unwrap_or_default();
+        Self::new(source_name, start, vec![finding])
     }
 
     /// The name of the file as it was given to the reader.
@@ -89,6 +118,7 @@ impl ConfigErrors {
 
     fn count(&self) -> String {
         match self.errors.len() {
+            told if self.are_cut => format!("more than {told} errors; these are the first"),
             1 => "an error".to_owned(),
             count => format!("{count} errors"),
         }
@@ -244,6 +274,9 @@ impl SourceCode for SourceFile {
             }
             (start, end)
         };
+        if end - start > MOST_SHOWN {
+            return Err(MietteError::OutOfBounds);
+        }
         let data = self.text.get(start..end).ok_or(MietteError::OutOfBounds)?;
         let (line, column) = self.position(start);
         Ok(Box::new(MietteSpanContents::new_named(

@@ -3,15 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
+use crate::observed::Identity;
 use crate::resource::Address;
-use crate::value::{CanonicalCidr, CertificateArn, DomainName, InstanceId, Region, RoleArn, Seconds, SubnetId, ZoneId};
+use crate::value::{
+    AccountId, CanonicalCidr, CertificateArn, DomainName, InstanceId, Region, RoleArn, Seconds, SubnetId, ZoneId,
+};
 
 /// What a person asked for: one stack of one or more sites behind one load balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Name of the stack: prefix of AWS names and name of the state file.
     pub name: StackName,
+    /// The account that the credentials have to be of, if that is demanded.
+    pub account: Option<AccountId>,
     /// Region, if not left to the SDK's usual chain.
     pub region: Option<Region>,
     /// Profile of the AWS configuration files, if not left to the SDK's usual chain.
@@ -30,6 +36,32 @@ pub struct Config {
     pub lockdown: Lockdown,
     /// Objects that others made and the stack takes over.
     pub adopt: BTreeSet<Adoption>,
+}
+
+/// The credentials are of another account than the configuration demands.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the credentials are of account {found}, the configuration demands {demanded} (`account`)")]
+pub struct OtherAccount {
+    /// The account of the credentials.
+    pub found: AccountId,
+    /// That of the configuration.
+    pub demanded: AccountId,
+}
+
+impl Config {
+    /// Checks that the credentials are of the account that is demanded, if one is.
+    ///
+    /// # Errors
+    /// If they are of another.
+    pub fn check_account(&self, identity: &Identity) -> Result<(), OtherAccount> {
+        match &self.account {
+            Some(demanded) if *demanded != identity.account => Err(OtherAccount {
+                found: identity.account.clone(),
+                demanded: demanded.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// An object that others made and the stack takes over.
@@ -61,12 +93,12 @@ pub struct DnsRole {
 
 /// The name of a stack: lower-case letters, digits and inner hyphens.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 pub struct StackName(pub(crate) String);
 
 /// The name of a site, which is its key in the configuration: lower-case letters, digits and inner hyphens.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 pub struct SiteName(pub(crate) String);
 
 impl StackName {

@@ -15,6 +15,7 @@ use super::{
     site::{self, Surroundings},
     syntax,
 };
+use crate::limits;
 
 const NO_SITE: &str = "there is no site in the configuration";
 
@@ -27,6 +28,9 @@ impl Config {
     ///
     /// Everything that is wrong with the file, not only the first mistake.
     pub fn read(source_name: &str, text: &str) -> Result<Self, ConfigErrors> {
+        if text.len() > limits::CONFIG_BYTES {
+            return Err(ConfigErrors::too_long(source_name, text));
+        }
         let (document, errors) = DeTable::parse_recoverable(text);
         let diagnostics = Diagnostics::default();
         let config = config(&diagnostics, document.get_ref());
@@ -36,7 +40,7 @@ impl Config {
             _ => Err(ConfigErrors::new(
                 source_name,
                 text,
-                syntax::combine(text, &errors, findings),
+                syntax::combine(text, errors, findings),
             )),
         }
     }
@@ -54,6 +58,12 @@ pub(super) fn known_keys(text: &str) -> BTreeSet<String> {
 fn config<'d>(diagnostics: &'d Diagnostics, document: &'d DeTable<'d>) -> Checked<Config> {
     let mut root = Reader::new(diagnostics, Some(document), (String::new(), String::new()), 0..0);
     let name = root.optional("name", checks::stack_name);
+    let account = root.optional("account", |entry| {
+        entry.parsed(
+            "\"123456789012\"",
+            "write the account's twelve digits in quotes, or leave it out",
+        )
+    });
     let mut region_span = 0..0;
     let region = root.optional("region", |entry| {
         region_span = entry.span();
@@ -103,6 +113,7 @@ fn config<'d>(diagnostics: &'d Diagnostics, document: &'d DeTable<'d>) -> Checke
     let (sites, first_domain) = sites?;
     Ok(Config {
         name: name?.unwrap_or_else(|| checks::derived_stack_name(&first_domain)),
+        account: account?,
         region: region?,
         profile: profile?,
         dns: dns?,

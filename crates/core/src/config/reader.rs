@@ -11,6 +11,7 @@ use super::{
     diagnostic::{ConfigErrorKind, Finding},
     entry::Entry,
 };
+use crate::limits;
 
 /// Proof that a finding was noted.
 #[derive(Debug, Clone, Copy)]
@@ -59,12 +60,11 @@ impl Diagnostics {
     pub(super) fn into_findings(self) -> Vec<Finding> {
         let known = self.known.into_inner();
         let mut findings = self.findings.into_inner();
-        findings.extend(
-            self.strangers
-                .into_inner()
-                .iter()
-                .map(|stranger| stranger.finding(&known)),
-        );
+        let mut strangers = self.strangers.into_inner();
+        strangers.sort_by_key(|stranger| stranger.span.start);
+        // One more than are told, so that it shows that there are more.
+        let told = strangers.iter().take(limits::CONFIG_ERRORS + 1);
+        findings.extend(told.map(|stranger| stranger.finding(&known)));
         findings
     }
 }
@@ -111,6 +111,11 @@ impl Stranger {
 
 /// The one of `candidates` that `text` is most likely a misspelling of.
 pub(super) fn closest<'a>(text: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    /// What is longer is a misspelling of nothing, and slow to compare.
+    const MOST: usize = 64;
+    if text.len() > MOST {
+        return None;
+    }
     let plain = text.to_lowercase().replace('-', "_");
     candidates
         .iter()

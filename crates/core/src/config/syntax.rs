@@ -8,14 +8,23 @@ use super::{
     diagnostic::{ConfigErrorKind, Finding},
     reader::shown,
 };
+use crate::limits;
 
 /// The errors of the parser together with those findings that still mean something beside them.
 ///
 /// The parser goes on behind an error. Where the error is a missing bracket or quote, it takes what follows for something
 /// else than it is, so that nothing behind it is worth telling; and what could not be read is not missing.
-pub(super) fn combine(text: &str, errors: &[Error], mut findings: Vec<Finding>) -> Vec<Finding> {
+///
+/// More errors than are told are not looked at: the parser finds one in every line of a text that is something else.
+pub(super) fn combine(text: &str, mut errors: Vec<Error>, mut findings: Vec<Finding>) -> Vec<Finding> {
     if errors.is_empty() {
         return findings;
+    }
+    let start = |error: &Error| error.span().unwrap_or(0..0).start;
+    errors.sort_by_key(start);
+    if let Some(first_untold) = errors.get(limits::CONFIG_ERRORS).map(start) {
+        errors.truncate(limits::CONFIG_ERRORS);
+        findings.retain(|finding| finding.span.start < first_untold);
     }
     let mut faults: Vec<Fault> = errors.iter().map(|error| Fault::new(text, error)).collect();
     faults.sort_by_key(|fault| (fault.at.start, fault.derails));
@@ -26,13 +35,13 @@ pub(super) fn combine(text: &str, errors: &[Error], mut findings: Vec<Finding>) 
         faults.retain(|fault| !fault.derails || std::mem::take(&mut first));
     }
     faults.dedup_by_key(|fault| fault.finding.span.clone());
+    let lines: Vec<Range<usize>> = faults.iter().map(|fault| line_of(text, fault.at.start)).collect();
     findings.retain(|finding| {
         finding.kind != ConfigErrorKind::Missing
             && derailed.is_none_or(|end| finding.span.end < end)
-            && !faults.iter().any(|fault| {
-                let line = line_of(text, fault.at.start);
-                finding.span.start < line.end && finding.span.end > line.start
-            })
+            && !lines
+                .iter()
+                .any(|line| finding.span.start < line.end && finding.span.end > line.start)
     });
     findings.extend(faults.into_iter().map(|fault| fault.finding));
     findings

@@ -97,11 +97,11 @@ async fn read(store: Store, config: Option<Config>) -> Result<Opened, CommandErr
     if let Some(config) = &config
         && state.stack != config.name
     {
-        return Err(StateError::OtherStack {
+        let error = StateError::OtherStack {
             found: state.stack,
             expected: config.name.clone(),
-        }
-        .into());
+        };
+        return Err(CommandError::from(error).about(&store.place()));
     }
     Ok(Opened { store, state, config })
 }

@@ -40,7 +40,7 @@ pub(super) async fn run(
         .map(|(from, to)| [from.to_string(), "is now".to_owned(), to.to_string()]);
     let mut lines = render::aligned(rows.collect());
     lines.push("In AWS the tags still have the old addresses: the next plan shows that as changes.\n".to_owned());
-    output::print(&lines.join("\n"))?;
+    output::tell(&lines.join("\n"));
     if let Some(config) = &opened.config {
         warn(config, &pairs);
     }

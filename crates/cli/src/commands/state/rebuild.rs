@@ -65,7 +65,7 @@ pub(super) async fn run(
     let count = counted(rebuilt.found.len(), "object");
     super::replace(&store, rebuilt.state).await?;
     let path = clean(&store.place());
-    output::print(&format!("\nWrote `{path}` with {count}.\n"))?;
+    output::tell(&format!("\nWrote `{path}` with {count}.\n"));
     Ok(Ended::Well)
 }
 

@@ -58,7 +58,7 @@ pub(super) async fn run(
         }
     }
     super::replace(&opened.store, state).await?;
-    output::print(&format!("Forgot {count}.\n"))?;
+    output::tell(&format!("Forgot {count}.\n"));
     Ok(Ended::Well)
 }
 

@@ -150,8 +150,8 @@ fn a_setting_in_the_wrong_table() {
     13 │
        ╰────
      help: did you mean `lockdown`?
-           keys at the top of the file: `adopt`, `dns`, `load_balancer`, `lockdown`, `name`, `profile`,
-           `prove`, `region`, `site`, `tags`
+           keys at the top of the file: `account`, `adopt`, `dns`, `load_balancer`, `lockdown`, `name`,
+           `profile`, `prove`, `region`, `site`, `tags`
     "#);
 }
 

@@ -1,11 +1,14 @@
 //! Why a command failed, as people see it, and the only place that picks an exit code.
 
+mod report;
+
 use std::{error::Error, io};
 
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use reconcile_core::{
     config::ConfigErrors,
     import::ImportError,
+    plan::{Moved, PlanFileError},
     planner::Refused,
     state::{EditError, StateError},
 };
@@ -16,6 +19,8 @@ use crate::{
     render::{clean, counted},
     store::{BackupError, LockError, ReadError},
 };
+
+pub(crate) use report::ErrorReport;
 
 /// How a command ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +74,7 @@ pub(crate) enum CommandError {
 pub(crate) struct Failure {
     message: String,
     causes: Vec<String>,
+    details: Vec<String>,
     hints: Vec<String>,
 }
 
@@ -78,6 +84,7 @@ impl Failure {
         Self {
             message: message.into(),
             causes: Vec::new(),
+            details: Vec::new(),
             hints: Vec::new(),
         }
     }
@@ -87,8 +94,15 @@ impl Failure {
         Self {
             message: error.to_string(),
             causes: sources(error),
+            details: Vec::new(),
             hints: Vec::new(),
         }
+    }
+
+    /// With what it is about in detail, one thing a line.
+    pub(crate) fn details(mut self, details: Vec<String>) -> Self {
+        self.details = details;
+        self
     }
 
     /// With something to do about it.
@@ -130,6 +144,8 @@ impl CommandError {
             Self::Other(failure) => {
                 page.error(&failure.message);
                 page.causes(&failure.causes);
+                page.lines
+                    .extend(failure.details.iter().map(|detail| format!("  {}", clean(detail))));
                 failure.hints.iter().for_each(|hint| page.hint(Some(hint)));
             }
             Self::BrokenPipe => return String::new(),
@@ -366,6 +382,30 @@ impl From<StateError> for CommandError {
             StateError::Damaged { .. } | StateError::TooNew { .. } => "choose the state file with `--state`",
         };
         Failure::of(&error).hint(hint).into()
+    }
+}
+
+impl From<PlanFileError> for CommandError {
+    fn from(error: PlanFileError) -> Self {
+        let hint = match &error {
+            PlanFileError::OtherVersion { .. } => {
+                "use the version of reconcile that made it, or make a new plan with `reconcile plan --out`"
+            }
+            PlanFileError::Damaged { .. } | PlanFileError::TooLarge | PlanFileError::Contradiction { .. } => {
+                "make a new plan with `reconcile plan --out`"
+            }
+        };
+        let message = format!("the saved plan cannot be used, and nothing was changed: {error}");
+        Failure::new(message).hint(hint).into()
+    }
+}
+
+impl From<Moved> for CommandError {
+    fn from(moved: Moved) -> Self {
+        Failure::new(format!("the saved plan is not carried out: {moved}"))
+            .details(moved.details())
+            .hint(format!("{}; nothing was changed", moved.remedy()))
+            .into()
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::{
     io::{self, BufRead, IsTerminal, Write},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use indicatif::MultiProgress;
 
-use crate::args::ColorChoice;
+use crate::{args::ColorChoice, progress::Events};
 
 /// What is known of standard input, output and error.
 #[derive(Debug)]
@@ -16,6 +16,7 @@ pub(crate) struct Shell {
     err: Paint,
     redraws: bool,
     can_ask: bool,
+    events: Option<Arc<Events>>,
 }
 
 impl Shell {
@@ -32,7 +33,27 @@ impl Shell {
             err: paint(err_is_terminal),
             redraws: err_is_terminal && !dumb,
             can_ask: io::stdin().is_terminal() && err_is_terminal,
+            events: None,
         }
+    }
+
+    /// The same for a run that is told by events, in place of text on stdout.
+    pub(crate) fn with_events(mut self, events: Option<Events>) -> Self {
+        self.events = events.map(Arc::new);
+        self
+    }
+
+    /// The events, if the run is told by them.
+    pub(crate) fn events(&self) -> Option<&Arc<Events>> {
+        self.events.as_ref()
+    }
+
+    /// Writes to stdout what people read of a run that is not told by events.
+    ///
+    /// # Errors
+    /// As [`print`].
+    pub(crate) fn say(&self, text: &str) -> io::Result<()> {
+        if self.events.is_some() { Ok(()) } else { print(text) }
     }
 
     /// How stdout is painted.
@@ -126,7 +147,6 @@ pub(crate) struct Paint {
 
 impl Paint {
     /// No colour.
-    #[cfg(test)]
     pub(crate) const PLAIN: Self = Self { colour: false };
 
     /// Colour.

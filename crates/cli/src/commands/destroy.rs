@@ -1,17 +1,18 @@
 //! `reconcile destroy`: everything that the stack made is taken away.
 
-use reconcile_core::planner::DestroyOptions;
+use reconcile_core::{plan::Goal, planner::DestroyOptions};
 use reconcile_engine::{OutcomeKind, StopSignal};
 
 use super::{
     carry_out::{Consent, Question, carry_out, consent},
-    session::{self, Goal, Session},
+    session::{self, Session},
 };
 use crate::{
     args::{CommonArgs, DestroyArgs},
     error::{CommandError, Ended},
-    output::{self, Shell},
-    store::{Holder, Lock},
+    output::Shell,
+    store::{Holder, Lock, StateFile},
+    visit::SiteVisitor,
 };
 
 /// Makes the plan, prints it, asks for the stack's name, and carries it out.
@@ -21,7 +22,7 @@ pub(super) async fn run(
     shell: &Shell,
     stop: &StopSignal,
 ) -> Result<Ended, CommandError> {
-    let config = session::read_config(&common.config)?;
+    let (config, configuration) = session::read_config_and_fingerprint(&common.config)?;
     let visitor = session::visitor(common)?;
     let store = session::state_file(&config, common);
     let _lock = if args.dry_run {
@@ -35,21 +36,36 @@ pub(super) async fn run(
         purge_validation: args.purge_validation,
         delete_records: args.delete_records,
     };
-    let session = Session::open_for(Goal::Destroy(options), config, state, &visitor, stop).await?;
-    session.print_plan(shell)?;
+    let session = Session::open(Goal::Destroy { options }, config, state, &visitor, stop).await?;
+    if let Some(path) = &args.out {
+        session.save(path, configuration)?;
+    }
+    session.tell_plan(shell)?;
     if session.plan.is_empty() || args.dry_run {
         return Ok(Ended::Well);
     }
     if !args.yes {
         let question = Question::name("This takes the stack away.", name.as_str());
-        match consent(question, shell, stop).await? {
+        match consent(question, &session.plan, shell, stop).await? {
             Consent::Given => {}
             Consent::Refused(why) => return Err(why),
         }
     }
-    let outcome = carry_out(&session, &visitor, &store, common, shell, stop).await?;
+    go(&session, &visitor, &store, common, shell, stop).await
+}
+
+/// Carries the plan out.
+pub(super) async fn go(
+    session: &Session,
+    visitor: &SiteVisitor,
+    store: &StateFile,
+    common: &CommonArgs,
+    shell: &Shell,
+    stop: &StopSignal,
+) -> Result<Ended, CommandError> {
+    let outcome = carry_out(session, visitor, store, common, shell, stop).await?;
     if outcome.kind == OutcomeKind::Complete {
-        output::print("The stack is gone. Remove its configuration, or `reconcile` makes it again.\n")?;
+        shell.say("The stack is gone. Remove its configuration, or `reconcile` makes it again.\n")?;
     }
     Ok(Ended::Well)
 }

@@ -1,6 +1,8 @@
 //! Text from elsewhere, made safe to print.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, io};
+
+use serde::Serialize;
 
 /// `text` with control characters, and characters that change the direction of writing, written out: a name in AWS
 /// must not be able to move the cursor or to hide what stands beside it.
@@ -62,6 +64,39 @@ pub(crate) fn aligned<const COLUMNS: usize>(rows: Vec<[String; COLUMNS]>) -> Vec
     rows.iter().map(line).collect()
 }
 
+/// A document as JSON, indented, with a newline at its end. What [`clean`] would write out is written out here too, which
+/// reads back as the same text.
+///
+/// # Errors
+/// The serialiser's; never for what this program writes.
+pub(crate) fn json(document: &impl Serialize) -> io::Result<String> {
+    Ok(harmless_json(&serde_json::to_string_pretty(document)?) + "\n")
+}
+
+/// The same on one line.
+///
+/// # Errors
+/// As [`json`].
+pub(crate) fn json_line(document: &impl Serialize) -> io::Result<String> {
+    Ok(harmless_json(&serde_json::to_string(document)?) + "\n")
+}
+
+/// The serialiser escapes the control characters of ASCII; newlines that it writes itself stand between tokens.
+fn harmless_json(json: &str) -> String {
+    let mut harmless = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character == '\n' || is_harmless(character) {
+            harmless.push(character);
+        } else {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                let _ = write!(harmless, "\\u{unit:04X}");
+            }
+        }
+    }
+    harmless
+}
+
 /// `count` with the noun in the right number.
 pub(crate) fn counted(count: usize, noun: &str) -> String {
     if count == 1 {
@@ -97,6 +132,18 @@ mod tests {
     fn nothing_moves_the_cursor_or_turns_the_writing() {
         assert_eq!(clean("a\u{1b}[2Jb\nc\u{202e}d"), "a\\u001B[2Jb\\nc\\u202Ed");
         assert_eq!(clean("bücher.example.com"), "bücher.example.com");
+    }
+
+    #[test]
+    fn json_reads_back_as_it_was_and_moves_no_cursor() {
+        let text = "a\u{9b}2J\u{202e}\u{1b}\u{7f}b\n";
+        let line = json_line(&[text]).unwrap();
+        assert_eq!(line, "[\"a\\u009B2J\\u202E\\u001b\\u007Fb\\n\"]\n");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&line).unwrap(), [text]);
+        assert_eq!(
+            serde_json::from_str::<Vec<String>>(&json(&[text]).unwrap()).unwrap(),
+            [text]
+        );
     }
 
     #[test]

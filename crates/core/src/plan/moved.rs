@@ -15,7 +15,7 @@ use crate::{
     value::{AccountId, Region},
 };
 
-/// How many differences a text tells.
+/// How many differences of a sort are told.
 const TOLD: usize = 12;
 
 /// What the plan was made from is not what is there now.
@@ -42,7 +42,7 @@ pub enum Moved {
         region: Region,
     },
     /// The configuration says something else.
-    #[error("the configuration changed since the plan was made: {}", list(differences))]
+    #[error("the configuration changed since the plan was made")]
     Configuration {
         /// Which settings, each with what happened to it.
         differences: Vec<String>,
@@ -56,7 +56,7 @@ pub enum Moved {
         now: Option<StateMark>,
     },
     /// AWS is not as it was.
-    #[error("what is in AWS moved since the plan was made: {0}")]
+    #[error("what is in AWS moved since the plan was made")]
     World(Box<WorldMoved>),
 }
 
@@ -96,6 +96,23 @@ pub enum Difference {
 }
 
 impl Moved {
+    /// What moved, one thing each; empty where the error says it all.
+    pub fn details(&self) -> Vec<String> {
+        match self {
+            Self::OtherStack { .. } | Self::OtherAccount { .. } | Self::State { .. } => Vec::new(),
+            Self::Configuration { differences } => few(differences.clone()),
+            Self::World(moved) => {
+                let mut details = few(moved.settings.iter().map(ToString::to_string).collect());
+                details.extend(few(moved
+                    .plan
+                    .iter()
+                    .map(|what| format!("a plan that is made now {what}"))
+                    .collect()));
+                details
+            }
+        }
+    }
+
     /// What to do.
     pub fn remedy(&self) -> &'static str {
         match self {
@@ -129,16 +146,6 @@ impl WorldMoved {
     }
 }
 
-impl fmt::Display for WorldMoved {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.settings.is_empty() {
-            let settings: Vec<String> = self.settings.iter().map(ToString::to_string).collect();
-            write!(formatter, "{}; ", list(&settings))?;
-        }
-        write!(formatter, "a plan that is made now {}", list(&self.plan))
-    }
-}
-
 impl fmt::Display for Difference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = |value: &Option<Value>| value.as_ref().map_or_else(|| "not set".to_owned(), ToString::to_string);
@@ -160,16 +167,14 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Texts as a list that does not grow without end.
-fn list(texts: &[String]) -> String {
-    let told: Vec<&str> = texts.iter().take(TOLD).map(String::as_str).collect();
+/// Not more than people read.
+fn few(mut texts: Vec<String>) -> Vec<String> {
     let more = texts.len().saturating_sub(TOLD);
-    let told = told.join("; ");
-    if more == 0 {
-        told
-    } else {
-        format!("{told}; and {more} more")
+    if more > 0 {
+        texts.truncate(TOLD);
+        texts.push(format!("and {more} more"));
     }
+    texts
 }
 
 fn state_words(saved: Option<&StateMark>, now: Option<&StateMark>) -> String {

@@ -55,7 +55,7 @@ fn check(file: &PlanFile, config: &Config, observed: &Observed, state: &State) -
 }
 
 fn refusal(file: &PlanFile, config: &Config, observed: &Observed, state: &State) -> String {
-    check(file, config, observed, state).unwrap_err().to_string()
+    check(file, config, observed, state).unwrap_err().details().join("; ")
 }
 
 fn object(observed: &mut Observed, kind: Kind) -> &mut crate::observed::Actual {
@@ -208,8 +208,8 @@ fn the_state_the_configuration_and_the_account_are_the_same_or_it_is_refused() {
         .unwrap();
     let other = Fingerprint::of(&CONFIG.replace("path = \"/\"", "path = \"/down\""));
     assert_eq!(
-        file.check_configuration(&config.name, &other).unwrap_err().to_string(),
-        "the configuration changed since the plan was made: `site.www.health.path` changed"
+        file.check_configuration(&config.name, &other).unwrap_err().details(),
+        ["`site.www.health.path` changed"]
     );
     let mut identity = observed.identity;
     file.check_identity(&identity).unwrap();

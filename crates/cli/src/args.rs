@@ -1,12 +1,15 @@
 //! The command line: what can be asked for, and how it is written.
 
+mod run;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, error::ErrorKind};
-use reconcile_core::plan::Stage;
 use reconcile_probe::{ConnectTo, DnsServer, NetworkOptions, Resolve};
+pub(crate) use run::{ApplyArgs, DestroyArgs, EventArgs, PlanArgs, PlanFormat, RollbackArgs, RunArgs};
 pub(crate) use state::{ImportArgs, StateCommand};
 
 const EXIT_CODES: &str = "\
@@ -37,7 +40,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<CommandLine>,
     #[command(flatten)]
-    apply: ApplyArgs,
+    run: RunArgs,
     #[command(flatten)]
     common: CommonArgs,
 }
@@ -47,7 +50,7 @@ enum CommandLine {
     /// Show what would be done, and change nothing
     #[command(after_help = EXIT_CODES)]
     Plan(PlanArgs),
-    /// Show the plan, ask, and carry it out
+    /// Show the plan, ask, and carry it out; or carry out a plan that was saved
     #[command(after_help = EXIT_CODES)]
     Apply(ApplyArgs),
     /// Show how every resource is, and whether the certificates will be renewed
@@ -71,6 +74,13 @@ enum CommandLine {
     /// Take over an object that others made
     #[command(after_help = state::IMPORT)]
     Import(ImportArgs),
+    /// Print the JSON Schema of something that `--format json` or `plan --out` writes
+    #[command(after_help = EXIT_CODES)]
+    Schema {
+        /// Of what
+        #[arg(value_name = "NAME")]
+        name: SchemaName,
+    },
 }
 
 /// What every command takes.
@@ -135,62 +145,6 @@ impl NetworkArgs {
     }
 }
 
-/// What `plan` takes.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
-pub(crate) struct PlanArgs {
-    /// Go no further than this stage
-    #[arg(long, value_name = "STAGE")]
-    pub(crate) until: Option<Until>,
-    /// End with exit code 2 if changes are pending
-    #[arg(long)]
-    pub(crate) detailed_exitcode: bool,
-}
-
-/// What `apply` takes.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
-pub(crate) struct ApplyArgs {
-    /// Do not ask; needed where stdin or stderr is not a terminal
-    #[arg(long, short)]
-    pub(crate) yes: bool,
-    #[command(flatten)]
-    pub(crate) plan: PlanArgs,
-}
-
-/// What `rollback` takes.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
-pub(crate) struct RollbackArgs {
-    /// Do not ask; needed where stdin or stderr is not a terminal
-    #[arg(long, short)]
-    pub(crate) yes: bool,
-    /// Show the plan only
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Only this site of the configuration
-    #[arg(long, value_name = "NAME")]
-    pub(crate) site: Option<String>,
-}
-
-/// What `destroy` takes.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is an option of the command line by itself"
-)]
-pub(crate) struct DestroyArgs {
-    /// Do not ask for the stack's name; needed where stdin or stderr is not a terminal
-    #[arg(long, short)]
-    pub(crate) yes: bool,
-    /// Show the plan only
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Delete the validation records too where no other certificate of the account needs them
-    #[arg(long)]
-    pub(crate) purge_validation: bool,
-    /// Delete records of which it is not known where they led before
-    #[arg(long)]
-    pub(crate) delete_records: bool,
-}
-
 /// What `status` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(crate) struct StatusArgs {
@@ -226,6 +180,21 @@ pub(crate) enum Format {
     Json,
 }
 
+/// What has a JSON Schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaName {
+    /// What `plan --format json` writes
+    Plan,
+    /// What `apply`, `rollback` and `destroy` write with `--format json`, line by line
+    Events,
+    /// What `status --format json` writes
+    Status,
+    /// What `verify --format json` writes
+    Verify,
+    /// What `plan --out FILE` writes
+    PlanFile,
+}
+
 /// When output is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorChoice {
@@ -235,36 +204,6 @@ pub(crate) enum ColorChoice {
     Always,
     /// Never
     Never,
-}
-
-/// A stage to stop after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Until {
-    /// Build the new path beside the old one
-    Prepare,
-    /// Prove the new path
-    Prove,
-    /// Move visitors
-    Cutover,
-    /// Wait until the old address is forgotten
-    Drain,
-    /// Close the instance to all but the load balancer
-    Lockdown,
-    /// Ask the sites from outside
-    Verify,
-}
-
-impl From<Until> for Stage {
-    fn from(until: Until) -> Self {
-        match until {
-            Until::Prepare => Self::Prepare,
-            Until::Prove => Self::Prove,
-            Until::Cutover => Self::Cutover,
-            Until::Drain => Self::Drain,
-            Until::Lockdown => Self::Lockdown,
-            Until::Verify => Self::Verify,
-        }
-    }
 }
 
 /// What is to be done.
@@ -288,6 +227,8 @@ pub(crate) enum Command {
     State(StateCommand),
     /// Take over an object.
     Import(ImportArgs),
+    /// Print a JSON Schema.
+    Schema(SchemaName),
 }
 
 impl Command {
@@ -303,6 +244,23 @@ impl Command {
             Self::Destroy(_) => "destroy",
             Self::State(command) => command.name(),
             Self::Import(_) => "import",
+            Self::Schema(_) => "schema",
+        }
+    }
+
+    /// How a run is told, for the commands that carry out plans.
+    pub(crate) fn events(&self) -> Option<&EventArgs> {
+        match self {
+            Self::Apply(args) => Some(&args.run.events),
+            Self::Rollback(args) => Some(&args.events),
+            Self::Destroy(args) => Some(&args.events),
+            Self::Plan(_)
+            | Self::Status(_)
+            | Self::Verify(_)
+            | Self::Validate
+            | Self::State(_)
+            | Self::Import(_)
+            | Self::Schema(_) => None,
         }
     }
 }
@@ -316,7 +274,7 @@ where
     I: IntoIterator<Item = T>,
     T: Into<std::ffi::OsString> + Clone,
 {
-    let Cli { command, apply, common } = Cli::try_parse_from(arguments)?;
+    let Cli { command, run, common } = Cli::try_parse_from(arguments)?;
     let misplaced = |wanted: &str| {
         Err(clap::Error::raw(
             ErrorKind::ArgumentConflict,
@@ -329,9 +287,9 @@ where
             format!("`{command}` carries out no plan and takes none of its options\n"),
         ))
     };
-    let stands_alone = apply == ApplyArgs::default();
+    let stands_alone = run == RunArgs::default();
     let command = match command {
-        None => Command::Apply(apply),
+        None => Command::Apply(ApplyArgs { file: None, run }),
         Some(CommandLine::Apply(apply)) if stands_alone => Command::Apply(apply),
         Some(CommandLine::Plan(plan)) if stands_alone => Command::Plan(plan),
         Some(CommandLine::Status(status)) if stands_alone => Command::Status(status),
@@ -350,6 +308,8 @@ where
         Some(CommandLine::Import(import)) if stands_alone => Command::Import(import),
         Some(CommandLine::State(state)) => return no_plan(state.name()),
         Some(CommandLine::Import(_)) => return no_plan("import"),
+        Some(CommandLine::Schema { name }) if stands_alone => Command::Schema(name),
+        Some(CommandLine::Schema { .. }) => return no_plan("schema"),
     };
     Ok((command, common))
 }
@@ -366,142 +326,4 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok()
         .filter(|duration| !duration.is_zero())
         .ok_or_else(problem)
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-    use reconcile_core::import::Place;
-
-    use super::*;
-
-    fn parsed(line: &str) -> (Command, CommonArgs) {
-        parse(line.split(' ')).unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    fn refused(line: &str) -> (u8, String) {
-        let error = parse(line.split(' ')).unwrap_err();
-        (exit_code(&error), error.to_string())
-    }
-
-    #[test]
-    fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn without_a_command_it_applies() {
-        let (command, common) = parsed("reconcile --yes --until prove");
-        let (same, _) = parsed("reconcile apply --yes --until prove");
-        assert_eq!(command, same);
-        assert_eq!(common.config, PathBuf::from("reconcile.toml"));
-        assert_eq!(common.state, None);
-        let Command::Apply(apply) = command else { panic!() };
-        assert!(apply.yes);
-        assert_eq!(apply.plan.until.map(Stage::from), Some(Stage::Prove));
-    }
-
-    #[test]
-    fn common_options_stand_before_and_after_the_command() {
-        let (_, before) = parsed("reconcile --config a.toml --connect-to ::127.0.0.1:8443 plan");
-        let (_, after) = parsed("reconcile plan --config a.toml --connect-to ::127.0.0.1:8443");
-        assert_eq!(before, after);
-        assert_eq!(before.network.options().connect_to.len(), 1);
-    }
-
-    #[test]
-    fn the_state_has_commands_of_its_own() {
-        let (command, common) = parsed("reconcile state rm target_group.www listener.443 --yes --state x.json");
-        assert_eq!(command.name(), "state rm");
-        assert_eq!(common.state, Some(PathBuf::from("x.json")));
-        let Command::State(StateCommand::Rm { addresses, id, yes }) = command else {
-            panic!()
-        };
-        assert_eq!((addresses.len(), id.len(), yes), (2, 0, true));
-        let (command, _) = parsed("reconcile import certificate.www arn:x");
-        assert!(matches!(
-            command,
-            Command::Import(ImportArgs {
-                place: Place::Address(_),
-                yes: false,
-                ..
-            })
-        ));
-    }
-
-    #[test]
-    fn usage_errors_have_a_code_of_their_own() {
-        for (line, said) in [
-            ("reconcile --nonsense", "--nonsense"),
-            ("reconcile destroy-everything", "destroy-everything"),
-            ("reconcile plan --until cleanup", "cleanup"),
-            ("reconcile plan --yes", "--yes"),
-            ("reconcile --yes plan", "after its name"),
-            ("reconcile --until prove validate", "takes none"),
-            ("reconcile --yes status", "takes none"),
-            ("reconcile status --strict", "--check"),
-            ("reconcile status --format xml", "json"),
-            ("reconcile --yes verify", "takes none"),
-            ("reconcile verify --format yaml", "yaml"),
-            ("reconcile --yes state list", "takes none"),
-            ("reconcile state", "Usage"),
-            ("reconcile state show www", "expected for example `target_group.www`"),
-            ("reconcile state rm", "ADDRESSES"),
-            ("reconcile import tg arn:x", "neither a kind nor the address"),
-            ("reconcile --dns-server dns.example.com plan", "DNS server"),
-            ("reconcile --connect-to a:1 plan", "HOST1:PORT1:HOST2:PORT2"),
-            ("reconcile --resolve www.example.com plan", "HOST:PORT:ADDR"),
-            ("reconcile --poll-interval 5", "such as `5s`"),
-            ("reconcile --poll-interval 0s", "such as `5s`"),
-            ("reconcile --lock-timeout forever", "such as `5s`"),
-        ] {
-            let (code, message) = refused(line);
-            assert_eq!(code, 64, "{line}");
-            assert!(message.contains(said), "{line}: {message}");
-        }
-    }
-
-    /// Every command below `command` as it is typed.
-    fn typed(before: &str, command: &clap::Command) -> Vec<String> {
-        let this = format!("{before} {}", command.get_name());
-        match command.get_subcommands().collect::<Vec<_>>().as_slice() {
-            [] => vec![this],
-            below => below.iter().flat_map(|command| typed(&this, command)).collect(),
-        }
-    }
-
-    #[test]
-    fn the_reference_has_every_command_common_option_and_exit_code() {
-        const REFERENCE: &str = include_str!("../../../docs/src/reference/commands.md");
-        let cli = Cli::command();
-        let commands = cli.get_subcommands().flat_map(|command| typed("reconcile", command));
-        let missing: Vec<String> = commands
-            .filter(|command| !REFERENCE.contains(&format!("`{command}")))
-            .collect();
-        assert_eq!(missing, Vec::<String>::new());
-        let options = CommonArgs::augment_args(clap::Command::new("common"));
-        let names = options.get_arguments().filter_map(|argument| argument.get_long());
-        let missing: Vec<&str> = names
-            .filter(|name| !REFERENCE.contains(&format!("`--{name}")))
-            .collect();
-        assert_eq!(missing, Vec::<&str>::new());
-        let codes = EXIT_CODES.lines().skip(1).take_while(|line| !line.is_empty());
-        let codes = codes.filter_map(|line| line.split_whitespace().next()?.parse::<u8>().ok());
-        let missing: Vec<u8> = codes
-            .filter(|code| !REFERENCE.contains(&format!("\n| {code} |")))
-            .collect();
-        assert_eq!(missing, Vec::<u8>::new());
-    }
-
-    #[test]
-    fn help_is_no_error_and_tells_the_exit_codes() {
-        for line in ["reconcile --help", "reconcile plan --help", "reconcile --version"] {
-            assert_eq!(refused(line).0, 0, "{line}");
-        }
-        assert!(
-            refused("reconcile --help")
-                .1
-                .contains("--detailed-exitcode: changes are pending")
-        );
-    }
 }

@@ -1,11 +1,14 @@
 //! Why a command failed, as people see it, and the only place that picks an exit code.
 
+mod report;
+
 use std::{error::Error, io};
 
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use reconcile_core::{
     config::ConfigErrors,
     import::ImportError,
+    plan::{Moved, PlanFileError},
     planner::Refused,
     state::{EditError, StateError},
 };
@@ -17,6 +20,8 @@ use crate::{
     signals::Asked,
     store::{BackupError, LockError, ReadError},
 };
+
+pub(crate) use report::ErrorReport;
 
 /// How a command ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +82,7 @@ pub(crate) enum CommandError {
 pub(crate) struct Failure {
     message: String,
     causes: Vec<String>,
+    details: Vec<String>,
     hints: Vec<String>,
 }
 
@@ -86,6 +92,7 @@ impl Failure {
         Self {
             message: message.into(),
             causes: Vec::new(),
+            details: Vec::new(),
             hints: Vec::new(),
         }
     }
@@ -95,8 +102,15 @@ impl Failure {
         Self {
             message: error.to_string(),
             causes: sources(error),
+            details: Vec::new(),
             hints: Vec::new(),
         }
+    }
+
+    /// With what it is about in detail, one thing a line.
+    pub(crate) fn details(mut self, details: Vec<String>) -> Self {
+        self.details = details;
+        self
     }
 
     /// With something to do about it.
@@ -159,6 +173,8 @@ impl CommandError {
             Self::Other(failure) => {
                 page.error(&failure.message);
                 page.causes(&failure.causes);
+                page.lines
+                    .extend(failure.details.iter().map(|detail| format!("  {}", clean(detail))));
                 failure.hints.iter().for_each(|hint| page.hint(Some(hint)));
             }
             Self::BrokenPipe => return String::new(),
@@ -411,6 +427,30 @@ fn state_hint(error: &StateError) -> &'static str {
 impl From<StateError> for CommandError {
     fn from(source: StateError) -> Self {
         Self::State { place: None, source }
+    }
+}
+
+impl From<PlanFileError> for CommandError {
+    fn from(error: PlanFileError) -> Self {
+        let hint = match &error {
+            PlanFileError::OtherVersion { .. } => {
+                "use the version of reconcile that made it, or make a new plan with `reconcile plan --out`"
+            }
+            PlanFileError::Damaged { .. } | PlanFileError::TooLarge | PlanFileError::Contradiction { .. } => {
+                "make a new plan with `reconcile plan --out`"
+            }
+        };
+        let message = format!("the saved plan cannot be used, and nothing was changed: {error}");
+        Failure::new(message).hint(hint).into()
+    }
+}
+
+impl From<Moved> for CommandError {
+    fn from(moved: Moved) -> Self {
+        Failure::new(format!("the saved plan is not carried out: {moved}"))
+            .details(moved.details())
+            .hint(format!("{}; nothing was changed", moved.remedy()))
+            .into()
     }
 }
 

@@ -8,6 +8,7 @@ mod commands;
 mod error;
 mod logging;
 mod output;
+mod plan_file;
 mod progress;
 mod render;
 mod signals;
@@ -18,9 +19,10 @@ use std::{process::ExitCode, time::Duration};
 
 use reconcile_engine::stop_signal;
 
-use args::{Command, CommonArgs};
+use args::{Command, CommonArgs, EventArgs};
 use error::{CommandError, Ended};
 use output::Shell;
+use progress::Events;
 use signals::Signals;
 
 /// How long a write of the state that is under way may take when a signal ends the program at once.
@@ -35,14 +37,19 @@ fn main() -> ExitCode {
             return args::exit_code(&error).into();
         }
     };
-    let shell = Shell::new(common.color);
+    let heartbeat = command.events().and_then(EventArgs::heartbeat);
+    let shell = Shell::new(common.color).with_events(heartbeat.map(Events::new));
     logging::start(common.verbose, shell.err_paint().is_coloured());
     tracing::debug!(
         version = env!("CARGO_PKG_VERSION"),
         command = command.name(),
         "starting"
     );
-    match run(&command, &common, &shell) {
+    let result = run(&command, &common, &shell);
+    if let Some(events) = shell.events() {
+        events.end(&result);
+    }
+    match result {
         Ok(ended) => ended.exit_code().into(),
         Err(error) => {
             output::note(&error.render(shell.err_paint()));

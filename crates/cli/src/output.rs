@@ -5,12 +5,12 @@
 
 use std::{
     io::{self, BufRead, IsTerminal, Write},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use indicatif::MultiProgress;
 
-use crate::{args::ColorChoice, render::safe};
+use crate::{args::ColorChoice, progress::Events, render::safe};
 
 /// What is known of standard input, output and error.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub(crate) struct Shell {
     err: Paint,
     redraws: bool,
     can_ask: bool,
+    events: Option<Arc<Events>>,
 }
 
 impl Shell {
@@ -37,6 +38,25 @@ impl Shell {
             err,
             redraws: err_is_terminal && !dumb,
             can_ask: io::stdin().is_terminal() && err_is_terminal,
+            events: None,
+        }
+    }
+
+    /// The same for a run that is told by events, in place of text on stdout.
+    pub(crate) fn with_events(mut self, events: Option<Events>) -> Self {
+        self.events = events.map(Arc::new);
+        self
+    }
+
+    /// The events, if the run is told by them.
+    pub(crate) fn events(&self) -> Option<&Arc<Events>> {
+        self.events.as_ref()
+    }
+
+    /// Tells what became of changes, in a run that is not told by events.
+    pub(crate) fn say(&self, text: &str) {
+        if self.events.is_none() {
+            tell(text);
         }
     }
 
@@ -163,7 +183,6 @@ pub(crate) struct Paint {
 
 impl Paint {
     /// No colour.
-    #[cfg(test)]
     pub(crate) const PLAIN: Self = Self { colour: false };
 
     /// Colour.

@@ -10,6 +10,7 @@ use crate::resource::Spec;
 
 /// One setting that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Change {
     /// The setting's path, for example `health.path`.
     pub path: String,

@@ -206,7 +206,7 @@ pub enum StateError {
 }
 
 /// The serialiser's message without the position that it ends in.
-fn without_position(error: &serde_json::Error) -> String {
+pub(crate) fn without_position(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
     message.strip_suffix(&position).map_or(message.clone(), str::to_owned)

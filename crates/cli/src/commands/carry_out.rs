@@ -65,7 +65,10 @@ pub(super) async fn carry_out(
     unfinished.is_over.set(true);
     match result {
         Ok(outcome) => {
-            output::tell(&render::applied(
+            if let Some(events) = shell.events() {
+                events.carried_out(&session.plan, &outcome);
+            }
+            shell.say(&render::applied(
                 &session.plan,
                 &outcome,
                 session.cut,
@@ -81,7 +84,10 @@ pub(super) async fn carry_out(
             let ApplyError::Steps(failed) = error else {
                 return Err(error.into());
             };
-            output::tell(&render::failed_run(&session.plan, &failed, shell.paint()));
+            if let Some(events) = shell.events() {
+                events.failed(&session.plan, failed.done.len(), &failed.left);
+            }
+            shell.say(&render::failed_run(&session.plan, &failed, shell.paint()));
             Err(failures(&session.plan, *failed))
         }
     }
@@ -155,11 +161,28 @@ impl Question {
     }
 }
 
-/// Asks the user.
+/// Asks the user whether the plan may be carried out.
 ///
 /// # Errors
 /// If the terminal cannot be read, or a signal comes.
-pub(super) async fn consent(question: Question, shell: &Shell, stop: &StopSignal) -> Result<Consent, CommandError> {
+pub(super) async fn consent(
+    question: Question,
+    plan: &Plan,
+    shell: &Shell,
+    stop: &StopSignal,
+) -> Result<Consent, CommandError> {
+    let consent = ask(question, shell, stop).await?;
+    if let (Some(events), Consent::Refused(_)) = (shell.events(), &consent) {
+        events.declined(plan);
+    }
+    Ok(consent)
+}
+
+/// Asks the user what is about no plan.
+///
+/// # Errors
+/// As [`consent`].
+pub(super) async fn ask(question: Question, shell: &Shell, stop: &StopSignal) -> Result<Consent, CommandError> {
     if !shell.can_ask() {
         return Ok(Consent::Refused(
             Failure::new("nothing was changed: there is no terminal to ask on")

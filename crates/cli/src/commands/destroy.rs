@@ -1,16 +1,18 @@
 //! `reconcile destroy`: everything that the stack made is taken away.
 
-use reconcile_core::planner::DestroyOptions;
+use reconcile_core::{plan::Goal, planner::DestroyOptions};
 use reconcile_engine::{OutcomeKind, StopSignal};
 
 use super::{
     carry_out::{Consent, Question, carry_out, consent},
-    session::{self, Goal, Session},
+    session::{self, Session},
 };
 use crate::{
     args::{CommonArgs, DestroyArgs},
     error::{CommandError, Ended},
-    output::{self, Shell},
+    output::Shell,
+    store::Store,
+    visit::SiteVisitor,
 };
 
 /// Makes the plan, prints it, asks for the stack's name, and carries it out.
@@ -20,7 +22,7 @@ pub(super) async fn run(
     shell: &Shell,
     stop: &StopSignal,
 ) -> Result<Ended, CommandError> {
-    let config = session::read_config(&common.config)?;
+    let (config, configuration) = session::read_config_and_fingerprint(&common.config)?;
     let visitor = session::visitor(common)?;
     let (store, _lock) = if args.dry_run {
         (session::store(&config, common).await?, None)
@@ -34,23 +36,38 @@ pub(super) async fn run(
         purge_validation: args.purge_validation,
         delete_records: args.delete_records,
     };
-    let session = Session::open_for(Goal::Destroy(options), config, state, &visitor, stop)
+    let session = Session::open(Goal::Destroy { options }, config, state, &visitor, stop)
         .await
         .map_err(|error| error.about(&store.place()))?;
-    session.show_plan(shell)?;
+    if let Some(path) = &args.out {
+        session.save(path, configuration)?;
+    }
+    session.tell_plan(shell)?;
     if session.plan.is_empty() || args.dry_run {
         return Ok(Ended::Well);
     }
     if !args.yes {
         let question = Question::name("This takes the stack away.", name.as_str());
-        match consent(question, shell, stop).await? {
+        match consent(question, &session.plan, shell, stop).await? {
             Consent::Given => {}
             Consent::Refused(why) => return Err(why),
         }
     }
-    let outcome = carry_out(&session, &visitor, &store, common, shell, stop).await?;
+    go(&session, &visitor, &store, common, shell, stop).await
+}
+
+/// Carries the plan out.
+pub(super) async fn go(
+    session: &Session,
+    visitor: &SiteVisitor,
+    store: &Store,
+    common: &CommonArgs,
+    shell: &Shell,
+    stop: &StopSignal,
+) -> Result<Ended, CommandError> {
+    let outcome = carry_out(session, visitor, store, common, shell, stop).await?;
     if outcome.kind == OutcomeKind::Complete {
-        output::tell("The stack is gone. Remove its configuration, or `reconcile` makes it again.\n");
+        shell.say("The stack is gone. Remove its configuration, or `reconcile` makes it again.\n");
     }
     Ok(Ended::Well)
 }

@@ -4,14 +4,14 @@ use jiff::Timestamp;
 use reconcile_core::{
     config::{Adoption, Config},
     import::{Takeover, adoption, takeover},
-    plan::Action,
+    plan::{Action, Goal, Seen},
     planner,
     resource::{Address, Kind},
 };
 use reconcile_engine::{StateStore, StopSignal};
 
 use super::{
-    carry_out::{Consent, Question, carry_out, consent},
+    carry_out::{Consent, Question, ask, carry_out},
     session::{self, Session},
 };
 use crate::{
@@ -47,7 +47,7 @@ pub(super) async fn run(
             clean(&takeover.id),
             clean(&takeover.address.to_string())
         ));
-        match consent(question, shell, stop).await? {
+        match ask(question, shell, stop).await? {
             Consent::Given => {}
             Consent::Refused(why) => return Err(why),
         }
@@ -59,6 +59,9 @@ pub(super) async fn run(
         }
         Some(tagging) => {
             let session = Session {
+                goal: Goal::Apply { until: None },
+                seen: Seen::new(),
+                findings: Vec::new(),
                 config,
                 aws,
                 identity: observed.identity,

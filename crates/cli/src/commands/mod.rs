@@ -6,6 +6,7 @@ mod destroy;
 mod import;
 mod plan;
 mod rollback;
+mod schema;
 mod session;
 mod state;
 mod status;
@@ -30,6 +31,23 @@ pub(crate) async fn run(
     shell: &Shell,
     stop: &StopSignal,
 ) -> Result<Ended, CommandError> {
+    let command = dispatch(command, common, shell, stop);
+    match shell.events() {
+        None => command.await,
+        Some(events) => tokio::select! {
+            biased;
+            ended = command => ended,
+            never = events.beat() => match never {},
+        },
+    }
+}
+
+async fn dispatch(
+    command: &Command,
+    common: &CommonArgs,
+    shell: &Shell,
+    stop: &StopSignal,
+) -> Result<Ended, CommandError> {
     match command {
         Command::Plan(args) => plan::run(args, common, shell, stop).await,
         Command::Apply(args) => apply::run(args, common, shell, stop).await,
@@ -40,5 +58,6 @@ pub(crate) async fn run(
         Command::Validate => validate::run(common),
         Command::State(command) => state::run(command, common, shell, stop).await,
         Command::Import(args) => import::run(args, common, shell, stop).await,
+        Command::Schema(name) => schema::run(*name),
     }
 }

@@ -5,20 +5,21 @@ use std::{io, path::Path};
 use jiff::Timestamp;
 use reconcile_aws::{Aws, Options};
 use reconcile_core::{
-    config::{Config, SiteName},
+    config::{Config, Fingerprint, SiteName},
     observed::{Identity, Observed},
-    plan::{Plan, Stage},
-    planner::{self, DestroyOptions},
+    plan::{FILE_FORMAT_VERSION, Finding, Goal, Plan, PlanFile, Seen, Stage, StateMark, seen},
+    planner,
     state::State,
 };
 use reconcile_engine::{Cloud, StopSignal};
 use reconcile_probe::Network;
 
 use crate::{
-    args::{CommonArgs, PlanArgs},
+    args::CommonArgs,
     error::{CommandError, Failure},
     output::{self, Shell},
-    render::{self, Header},
+    plan_file,
+    render::{self, Header, PlanDocument},
     store::{self, Lock, Store},
     visit::SiteVisitor,
 };
@@ -26,6 +27,8 @@ use crate::{
 /// A plan and what it was made from.
 #[derive(Debug)]
 pub(super) struct Session {
+    /// What the plan is made for.
+    pub(super) goal: Goal,
     /// What is wanted.
     pub(super) config: Config,
     /// Where it is.
@@ -38,6 +41,10 @@ pub(super) struct Session {
     pub(super) plan: Plan,
     /// The stage after which the plan was cut off, and how many steps that left out.
     pub(super) cut: Option<(Stage, usize)>,
+    /// What was observed, to be kept beside a saved plan.
+    pub(super) seen: Seen,
+    /// What the planner tells, without what the sites were asked.
+    pub(super) findings: Vec<Finding>,
 }
 
 /// Reads the configuration file.
@@ -45,6 +52,14 @@ pub(super) struct Session {
 /// # Errors
 /// If it cannot be read, and every mistake in it.
 pub(super) fn read_config(path: &Path) -> Result<Config, CommandError> {
+    Ok(read_config_and_fingerprint(path)?.0)
+}
+
+/// The same with what tells its content from others.
+///
+/// # Errors
+/// As [`read_config`].
+pub(super) fn read_config_and_fingerprint(path: &Path) -> Result<(Config, Fingerprint), CommandError> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         let failure = Failure::new(format!(
             "cannot read the configuration file `{}`: {error}",
@@ -60,7 +75,8 @@ pub(super) fn read_config(path: &Path) -> Result<Config, CommandError> {
             _ => failure,
         }
     })?;
-    Ok(Config::read(&path.display().to_string(), &text)?)
+    let config = Config::read(&path.display().to_string(), &text)?;
+    Ok((config, Fingerprint::of(&text)))
 }
 
 /// Where the state of a stack is kept.
@@ -121,17 +137,6 @@ pub(super) fn visitor(common: &CommonArgs) -> Result<SiteVisitor, CommandError> 
     Ok(SiteVisitor::new(Network::new(&common.network.options())?))
 }
 
-/// What a plan is made for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Goal {
-    /// What the configuration asks for.
-    Apply,
-    /// The way back, of all sites or of one.
-    Rollback(Option<SiteName>),
-    /// Nothing of the stack.
-    Destroy(DestroyOptions),
-}
-
 /// The site of that name.
 ///
 /// # Errors
@@ -186,56 +191,33 @@ pub(super) fn check(config: &Config, state: &State, identity: &Identity) -> Resu
 }
 
 impl Session {
-    /// Looks at AWS and makes the plan for a goal, in whole.
-    ///
-    /// # Errors
-    /// As [`Session::open`].
-    pub(super) async fn open_for(
-        goal: Goal,
-        config: Config,
-        state: State,
-        visitor: &SiteVisitor,
-        stop: &StopSignal,
-    ) -> Result<Self, CommandError> {
-        let whole = PlanArgs::default();
-        tokio::select! {
-            session = Self::look(goal, config, state, &whole, visitor) => session,
-            () = stop.raised() => Err(interrupted()),
-        }
-    }
-
     /// Looks at AWS and makes the plan.
     ///
     /// # Errors
     /// If the state belongs to something else, AWS cannot be asked, or the plan is refused.
     pub(super) async fn open(
+        goal: Goal,
         config: Config,
         state: State,
-        args: &PlanArgs,
         visitor: &SiteVisitor,
         stop: &StopSignal,
     ) -> Result<Self, CommandError> {
         tokio::select! {
-            session = Self::look(Goal::Apply, config, state, args, visitor) => session,
+            session = Self::look(goal, config, state, visitor) => session,
             () = stop.raised() => Err(interrupted()),
         }
     }
 
-    async fn look(
-        goal: Goal,
-        config: Config,
-        state: State,
-        args: &PlanArgs,
-        visitor: &SiteVisitor,
-    ) -> Result<Self, CommandError> {
+    async fn look(goal: Goal, config: Config, state: State, visitor: &SiteVisitor) -> Result<Self, CommandError> {
         let aws = connect(&config).await?;
         let observed = observe(&aws, &config, &state).await?;
         let now = Timestamp::now();
-        let mut plan = match goal {
-            Goal::Apply => planner::plan(&config, &observed, &state, now)?,
-            Goal::Rollback(only) => planner::rollback(&config, &observed, &state, only.as_ref())?,
-            Goal::Destroy(options) => planner::destroy(&config, &observed, &state, options, now)?,
+        let mut plan = match &goal {
+            Goal::Apply { .. } => planner::plan(&config, &observed, &state, now)?,
+            Goal::Rollback { site } => planner::rollback(&config, &observed, &state, site.as_ref())?,
+            Goal::Destroy { options } => planner::destroy(&config, &observed, &state, *options, now)?,
         };
+        let findings = plan.findings.clone();
         let health = planner::health_probes(&config, &observed, &plan);
         let delegation = planner::delegation_probes(&config, &observed, &plan);
         let asked = tokio::join!(
@@ -246,7 +228,7 @@ impl Session {
         plan.findings.extend(asked.1);
         plan.findings.sort();
         let all = plan.steps.len();
-        let (plan, cut) = match args.until.map(Stage::from) {
+        let (plan, cut) = match goal.until() {
             Some(stage) => {
                 let plan = plan.until(stage);
                 let left_out = all - plan.steps.len();
@@ -254,22 +236,71 @@ impl Session {
             }
             None => (plan, None),
         };
+        let seen = seen(&config, &observed, &state);
         Ok(Self {
+            goal,
             config,
             aws,
             identity: observed.identity,
             state,
             plan,
             cut,
+            seen,
+            findings,
         })
     }
 
-    /// Writes a plan to stdout that is about to be carried out: what nobody could read is not done.
+    /// Saves the plan.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub(super) fn save(&self, path: &Path, configuration: Fingerprint) -> Result<(), CommandError> {
+        let file = PlanFile {
+            format_version: FILE_FORMAT_VERSION,
+            reconcile_version: env!("CARGO_PKG_VERSION").to_owned(),
+            made_at: Timestamp::now(),
+            stack: self.config.name.clone(),
+            account: self.identity.account.clone(),
+            region: self.identity.region.clone(),
+            goal: self.goal.clone(),
+            configuration,
+            state: StateMark::of(&self.state),
+            observed: self.seen.clone(),
+            plan: self.plan.clone(),
+        };
+        plan_file::write(path, &file)
+    }
+
+    /// Checks that this plan does what a saved one does, for the same account.
+    ///
+    /// # Errors
+    /// If it does something else; with what moved.
+    pub(super) fn check(&self, saved: &PlanFile) -> Result<(), CommandError> {
+        saved.check_identity(&self.identity)?;
+        Ok(saved.check_world(&self.plan, &self.findings, &self.seen)?)
+    }
+
+    /// The plan for programs.
+    pub(super) fn document(&self) -> PlanDocument<'_> {
+        PlanDocument::new(&self.plan, &self.identity, self.cut, Timestamp::now())
+    }
+
+    /// Tells a run's plan: as text, or as its first event.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(super) fn show_plan(&self, shell: &Shell) -> Result<(), CommandError> {
-        self.print_plan(shell).map_err(|error| match error {
+    pub(super) fn tell_plan(&self, shell: &Shell) -> Result<(), CommandError> {
+        if let Some(events) = shell.events() {
+            events.plan(&self.document());
+            if self.plan.is_empty() {
+                events.no_changes();
+            } else {
+                events.planned(&self.plan);
+            }
+            return Ok(());
+        }
+        // What nobody could read is not done.
+        output::print(&self.plan_as_text(shell)).map_err(|error| match CommandError::from(error) {
             CommandError::BrokenPipe => Failure::new("nobody reads the plan on stdout; nothing was changed")
                 .hint("to keep only the end of the output, write it to a file first")
                 .into(),
@@ -277,19 +308,24 @@ impl Session {
         })
     }
 
-    /// Writes the plan to stdout.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub(super) fn print_plan(&self, shell: &Shell) -> Result<(), CommandError> {
-        let header = Header {
+    /// The plan for people.
+    pub(super) fn plan_as_text(&self, shell: &Shell) -> String {
+        render::plan(&self.plan, &self.header(), shell.paint())
+    }
+
+    /// The plan for one comment of a pull request.
+    pub(super) fn plan_as_markdown(&self) -> String {
+        render::markdown(&self.plan, &self.header())
+    }
+
+    fn header(&self) -> Header<'_> {
+        Header {
             stack: &self.config.name,
             identity: &self.identity,
             cut: self.cut,
             state: &self.state,
             now: Timestamp::now(),
-        };
-        Ok(output::print(&render::plan(&self.plan, &header, shell.paint()))?)
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use reconcile_engine::{Cloud, StopSignal};
 use super::session;
 use crate::{
     args::{CommonArgs, Format, StatusArgs},
-    error::{CommandError, Ended, Failure},
+    error::{CommandError, Ended},
     output::{self, Shell},
     render,
     visit::SiteVisitor,
@@ -38,10 +38,7 @@ pub(super) async fn run(
     };
     let text = match args.format {
         Format::Text => render::status(&report, shell.paint()),
-        Format::Json => {
-            let json = serde_json::to_string_pretty(&report);
-            json.map_err(|error| Failure::new(format!("the result cannot be written as JSON: {error}")))? + "\n"
-        }
+        Format::Json => render::json(&report)?,
     };
     output::print(&text)?;
     let least = if args.strict {

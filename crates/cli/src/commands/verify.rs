@@ -1,7 +1,7 @@
 //! `reconcile verify`: the sites from outside, as visitors see them. Changes nothing, in AWS or on disk, and so takes no
 //! lock. Also the last stage of an apply.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use reconcile_aws::Aws;
@@ -27,6 +27,8 @@ use crate::{
 /// rules that it shows no more: what is not as it should be is looked at once more after this long.
 const SETTLING: Duration = Duration::from_secs(10);
 
+const LOOKING: &str = "Looking at the sites from outside ...\n";
+
 /// Asks the sites, prints the checks, and fails if one of them does.
 pub(super) async fn run(
     args: &VerifyArgs,
@@ -44,6 +46,7 @@ pub(super) async fn run(
     let (store, state) = session::recorded(&config, common, stop).await?;
     let looking = async {
         let aws = session::connect(&config).await?;
+        output::note(LOOKING);
         checks(&config, site.as_ref(), &state, &aws, &visitor).await
     };
     let checks = tokio::select! {
@@ -56,7 +59,7 @@ pub(super) async fn run(
             clean(config.name.as_str()),
             render::checks(&checks, shell.paint())
         ),
-        Format::Json => render::checks_as_json(&config.name, &checks).map_err(io::Error::from)?,
+        Format::Json => render::checks_as_json(&config.name, &checks)?,
     })?;
     match failures(&checks) {
         0 => Ok(Ended::Well),
@@ -82,6 +85,9 @@ pub(super) async fn last_stage(
     stop: &StopSignal,
 ) -> Result<Ended, CommandError> {
     let looking = async {
+        if shell.events().is_none() {
+            output::note(LOOKING);
+        }
         let first = checks(config, None, state, aws, visitor).await?;
         if worst(&first) < Verdict::Warning {
             return Ok::<_, CommandError>(first);
@@ -96,10 +102,13 @@ pub(super) async fn last_stage(
             return Err(interrupted.hint("run `reconcile verify`").into());
         }
     };
-    output::print(&format!(
+    if let Some(events) = shell.events() {
+        events.checks(&checks);
+    }
+    shell.say(&format!(
         "\nVerified from outside:\n\n{}",
         render::checks(&checks, shell.paint())
-    ))?;
+    ));
     match failures(&checks) {
         0 => Ok(Ended::Well),
         // The configuration knows that requests from here may fail.
@@ -120,7 +129,6 @@ async fn checks(
     aws: &Aws,
     visitor: &SiteVisitor,
 ) -> Result<Vec<Check>, CommandError> {
-    output::note("Looking at the sites from outside ...\n");
     let observed = session::observe(aws, config, state).await?;
     let questions = verify::questions(config, site, &observed, state, Timestamp::now());
     let checks = visitor.verify(&questions).await;

@@ -1,14 +1,18 @@
-//! Tells on stderr what a run does: with spinners on a terminal, by plain lines elsewhere.
+//! Tells what a run does: on stderr with spinners on a terminal and by plain lines elsewhere, or on stdout for programs.
 
+mod events;
 mod plain;
 mod spinners;
 mod under_way;
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use reconcile_core::plan::Step;
 use reconcile_engine::{Event, Report};
 
 use crate::output::{self, Shell};
+pub(crate) use events::Events;
 use plain::Plain;
 use spinners::Spinners;
 
@@ -21,12 +25,16 @@ pub(crate) enum Progress {
     Plain(Plain),
     /// Spinners.
     Spinners(Spinners),
+    /// Events on stdout; stderr is silent then.
+    Events(Arc<Events>),
 }
 
 impl Progress {
     /// Spinners where lines can be redrawn and nothing else writes between them.
     pub(crate) fn new(shell: &Shell, is_verbose: bool) -> Self {
-        if shell.redraws() && !is_verbose {
+        if let Some(events) = shell.events() {
+            Self::Events(Arc::clone(events))
+        } else if shell.redraws() && !is_verbose {
             Self::Spinners(Spinners::new(shell.err_paint()))
         } else {
             Self::Plain(Plain::new(shell.err_paint()))
@@ -43,6 +51,7 @@ impl Report for Progress {
                 }
             }
             Self::Spinners(spinners) => spinners.event(step, at, event),
+            Self::Events(events) => events.event(step, at, event),
         }
     }
 }

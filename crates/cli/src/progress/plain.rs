@@ -117,7 +117,8 @@ pub(super) fn took(began: Timestamp, ended: Timestamp) -> String {
     }
 }
 
-fn without_numbers(text: &str) -> String {
+/// What was said without its countdowns.
+pub(super) fn without_numbers(text: &str) -> String {
     text.chars().filter(|character| !character.is_ascii_digit()).collect()
 }
 

@@ -1,12 +1,14 @@
 //! What was looked at, as lines for people and as JSON for programs.
 
+use std::io;
+
 use reconcile_core::{
     check::{Check, Verdict, worst},
     config::StackName,
 };
 use serde::Serialize;
 
-use super::text::{clean, counted};
+use super::text::{self, clean, counted};
 use crate::output::Paint;
 
 /// The version of the JSON form.
@@ -77,7 +79,7 @@ fn summary(checks: &[Check]) -> String {
 ///
 /// # Errors
 /// The serialiser's; never for checks.
-pub(crate) fn checks_as_json(stack: &StackName, checks: &[Check]) -> Result<String, serde_json::Error> {
+pub(crate) fn checks_as_json(stack: &StackName, checks: &[Check]) -> io::Result<String> {
     #[derive(Serialize)]
     struct Report<'a> {
         format_version: u32,
@@ -91,7 +93,7 @@ pub(crate) fn checks_as_json(stack: &StackName, checks: &[Check]) -> Result<Stri
         verdict: worst(checks),
         checks,
     };
-    serde_json::to_string_pretty(&report).map(|text| text + "\n")
+    text::json(&report)
 }
 
 #[cfg(test)]

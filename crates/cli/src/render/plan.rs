@@ -29,7 +29,7 @@ pub(crate) struct Header<'a> {
 
 impl Header<'_> {
     /// When the old address is forgotten that a step waits for, if the name has been moved before.
-    fn drained_at(&self, plan: &Plan, step: &Step) -> Option<Timestamp> {
+    pub(super) fn drained_at(&self, plan: &Plan, step: &Step) -> Option<Timestamp> {
         let Action::Wait {
             condition: Condition::Drained { record, margin, .. },
             ..
@@ -140,7 +140,7 @@ fn findings(findings: &[Finding], paint: Paint) -> Vec<String> {
 }
 
 /// What a stage does.
-fn purpose(purpose: Purpose, stage: Stage, steps: &[&Step]) -> &'static str {
+pub(super) fn purpose(purpose: Purpose, stage: Stage, steps: &[&Step]) -> &'static str {
     let only_waits = steps.iter().all(|step| matches!(step.action, Action::Wait { .. }));
     let moves_names = steps.iter().any(|step| step.address.kind() == Kind::AliasRecord);
     match (purpose, stage) {
@@ -163,7 +163,7 @@ fn purpose(purpose: Purpose, stage: Stage, steps: &[&Step]) -> &'static str {
 }
 
 /// Who notices the steps of a stage.
-fn noticed(purpose: Purpose, stage: Stage, steps: &[&Step]) -> &'static str {
+pub(super) fn noticed(purpose: Purpose, stage: Stage, steps: &[&Step]) -> &'static str {
     let most = steps
         .iter()
         .map(|step| step.consequence)

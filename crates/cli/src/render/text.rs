@@ -1,6 +1,8 @@
 //! Text from elsewhere, made safe to print.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::{borrow::Cow, fmt::Write as _, io};
+
+use serde::Serialize;
 
 /// The colours and weights that this program and its reports of mistakes use. None of them hides text.
 const STYLES: [&str; 16] = [
@@ -106,6 +108,23 @@ pub(crate) fn aligned<const COLUMNS: usize>(rows: Vec<[String; COLUMNS]>) -> Vec
     rows.iter().map(line).collect()
 }
 
+/// A document as JSON, indented, with a newline at its end. What [`clean`] would write out is written out here too, which
+/// reads back as the same text.
+///
+/// # Errors
+/// The serialiser's; never for what this program writes.
+pub(crate) fn json(document: &impl Serialize) -> io::Result<String> {
+    Ok(safe(&serde_json::to_string_pretty(document)?, false).into_owned() + "\n")
+}
+
+/// The same on one line.
+///
+/// # Errors
+/// As [`json`].
+pub(crate) fn json_line(document: &impl Serialize) -> io::Result<String> {
+    Ok(safe(&serde_json::to_string(document)?, false).into_owned() + "\n")
+}
+
 /// `count` with the noun in the right number.
 pub(crate) fn counted(count: usize, noun: &str) -> String {
     if count == 1 {
@@ -193,6 +212,18 @@ mod tests {
         let written = safe(&text, false);
         assert!(written.chars().all(|c| c == '\n' || is_harmless(c)), "{written}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&written).unwrap(), value);
+    }
+
+    #[test]
+    fn json_reads_back_as_it_was_and_moves_no_cursor() {
+        let text = "a\u{9b}2J\u{202e}\u{1b}\u{7f}b\n";
+        let line = json_line(&[text]).unwrap();
+        assert_eq!(line, "[\"a\\u009B2J\\u202E\\u001b\\u007Fb\\n\"]\n");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&line).unwrap(), [text]);
+        assert_eq!(
+            serde_json::from_str::<Vec<String>>(&json(&[text]).unwrap()).unwrap(),
+            [text]
+        );
     }
 
     #[test]

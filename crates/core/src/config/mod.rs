@@ -10,6 +10,7 @@ pub mod defaults;
 mod diagnostic;
 mod dns;
 mod entry;
+mod fingerprint;
 mod load_balancer;
 mod model;
 mod read;
@@ -22,4 +23,5 @@ mod tests;
 
 pub use adopt::{ADOPTABLE, IdKind, a_kind, kind_of_id};
 pub use diagnostic::{ConfigError, ConfigErrorKind, ConfigErrors};
+pub use fingerprint::Fingerprint;
 pub use model::*;

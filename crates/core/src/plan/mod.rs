@@ -4,10 +4,18 @@
 //! it out resolves references, calls, waits and records.
 
 mod condition;
+mod file;
+mod goal;
+mod moved;
+mod seen;
 
 use serde::{Deserialize, Serialize};
 
 pub use condition::{Condition, DirectPath, Progress, SiteRequest, Through};
+pub use file::{FILE_FORMAT_VERSION, LARGEST_FILE, PlanFile, PlanFileError, StateMark};
+pub use goal::Goal;
+pub use moved::{Moved, WorldMoved};
+pub use seen::{Seen, seen};
 
 use crate::{
     config::StackName,
@@ -21,6 +29,7 @@ pub const FORMAT_VERSION: u32 = 1;
 
 /// What will happen to one stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Plan {
     /// Version of the form.
     pub format_version: u32,
@@ -52,6 +61,7 @@ pub enum Purpose {
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Step {
     /// Number of the step in its plan, from 1.
     pub id: StepId,
@@ -78,7 +88,7 @@ pub struct StepId(pub u32);
 
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case")]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
     /// Makes an object.
     Create {
@@ -208,6 +218,7 @@ pub enum Consequence {
 
 /// Something the user should know and the plan does not change.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Finding {
     /// How much it matters.
     pub severity: Severity,
@@ -282,6 +293,20 @@ impl Plan {
 }
 
 impl Action {
+    /// What it does, as a verb: the name in the serialised form.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Replace { .. } => "replace",
+            Self::Update { .. } => "update",
+            Self::Delete { .. } => "delete",
+            Self::Record { .. } => "record",
+            Self::Reinstate { .. } => "reinstate",
+            Self::Forget { .. } => "forget",
+            Self::Wait { .. } => "wait",
+        }
+    }
+
     /// Whether carrying it out changes something in AWS.
     pub fn is_mutating(&self) -> bool {
         !matches!(

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Refusal, Refused,
@@ -26,7 +27,8 @@ use crate::{
 };
 
 /// What is asked for beside the usual.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DestroyOptions {
     /// Validation records go too where no other certificate of the account needs them.
     pub purge_validation: bool,

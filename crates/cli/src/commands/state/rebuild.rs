@@ -11,7 +11,7 @@ use reconcile_core::{
 use reconcile_engine::StopSignal;
 
 use super::super::{
-    carry_out::{Consent, Question, consent},
+    carry_out::{Consent, Question, ask},
     session,
 };
 use crate::{
@@ -57,7 +57,7 @@ pub(super) async fn run(
     if !yes {
         let count = counted(rebuilt.found.len(), "object");
         let question = Question::of(&format!("Write a new state with {count}?"));
-        match consent(question, shell, stop).await? {
+        match ask(question, shell, stop).await? {
             Consent::Given => {}
             Consent::Refused(why) => return Err(why),
         }

@@ -9,7 +9,7 @@ use reconcile_core::{
 };
 use reconcile_engine::StopSignal;
 
-use super::super::carry_out::{Consent, Question, consent};
+use super::super::carry_out::{Consent, Question, ask};
 use crate::{
     args::CommonArgs,
     error::{CommandError, Ended},
@@ -52,7 +52,7 @@ pub(super) async fn run(
     output::print(&page(rows, &state, wanted))?;
     if !wanted.yes {
         let question = Question::of(&format!("Forget {count}?"));
-        match consent(question, shell, stop).await? {
+        match ask(question, shell, stop).await? {
             Consent::Given => {}
             Consent::Refused(why) => return Err(why),
         }

@@ -8,6 +8,7 @@ mod import;
 mod rebuild;
 mod refusals;
 mod replace;
+mod saved;
 mod sites;
 mod strict;
 mod world;

@@ -138,6 +138,28 @@ impl Desk {
         self.command(arguments).spawn().unwrap()
     }
 
+    /// Runs a shell script that runs the program.
+    pub(crate) async fn script(&self, script: &str, arguments: &[&str]) -> Run {
+        let mut command = Command::new("sh");
+        command
+            .arg(script)
+            .args(arguments)
+            .args(&self.arguments)
+            .current_dir(self.folder.path())
+            .env_remove("AWS_PROFILE")
+            .env("RECONCILE", env!("CARGO_BIN_EXE_reconcile"))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let output = tokio::time::timeout(DEADLINE, command.output()).await;
+        let output = output.unwrap_or_else(|_| panic!("{script} did not end")).unwrap();
+        Run {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     pub(crate) async fn run(&self, arguments: &[&str]) -> Run {
         let output = tokio::time::timeout(DEADLINE, self.command(arguments).output())
             .await

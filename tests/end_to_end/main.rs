@@ -13,6 +13,7 @@ mod going_back;
 mod import;
 mod interrupted;
 mod options;
+mod pipelines;
 mod replacing;
 mod state_commands;
 mod status;

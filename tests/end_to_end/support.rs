@@ -155,6 +155,13 @@ impl Desk {
         self.prepared(command, arguments)
     }
 
+    /// Runs a shell script that runs the program.
+    pub(crate) async fn script(&self, script: &str, arguments: &[&str]) -> Run {
+        let mut command = Command::new("sh");
+        command.arg(script).env("RECONCILE", env!("CARGO_BIN_EXE_reconcile"));
+        Self::ended(self.prepared(command, arguments), arguments).await
+    }
+
     pub(crate) async fn run(&self, arguments: &[&str]) -> Run {
         Self::ended(self.command(arguments), arguments).await
     }

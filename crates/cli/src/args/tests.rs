@@ -151,3 +151,39 @@ fn help_is_no_error_and_tells_the_exit_codes() {
             .contains("--detailed-exitcode: changes are pending")
     );
 }
+
+/// The command lines of `reconcile` in a script, a workflow or a page, without what a shell makes of the rest of the line.
+fn command_lines(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in text.lines().map(|line| line.replace("\"$RECONCILE\" ", "reconcile ")) {
+        let line = line.trim_start();
+        let line = line
+            .strip_prefix("run: ")
+            .or_else(|| line.strip_prefix("- run: "))
+            .unwrap_or(line);
+        if !line.starts_with("reconcile ") || line.ends_with('\\') {
+            continue;
+        }
+        let words = line
+            .split_whitespace()
+            .take_while(|word| !matches!(*word, "|" | "||" | "&&" | ">" | ">>"));
+        let words: Vec<&str> = words.filter(|word| *word != "\"$@\"").collect();
+        found.push(words.join(" ").replace("\"$PLAN\"", "plan.json"));
+    }
+    found
+}
+
+#[test]
+fn every_command_line_of_the_examples_is_understood() {
+    for (text, least) in [
+        (include_str!("../../../../examples/github-actions/reconcile.yml"), 5),
+        (include_str!("../../../../examples/shell/reconcile.sh"), 4),
+        (include_str!("../../../../docs/src/how-to/pipelines.md"), 1),
+    ] {
+        let lines = command_lines(text);
+        assert!(lines.len() >= least, "{lines:?}");
+        for line in lines {
+            parsed(&line);
+        }
+    }
+}

@@ -58,7 +58,7 @@ async fn a_lost_state_file_is_made_again_from_tags() {
     scene.emulator.control().clear_requests().await.unwrap();
     desk.run(&["--yes"]).await.expect(0);
     assert_eq!(
-        crate::support::mutating_actions(&scene.emulator).await,
+        mutating_actions(&scene.emulator).await,
         Vec::<String>::new()
     );
     desk.run(&["plan", "--detailed-exitcode"])
@@ -95,7 +95,7 @@ async fn the_first_interruption_lets_the_call_in_flight_end_and_says_what_is_lef
     run.expect(1)
         .shows("Done: ")
         .shows("Interrupted: ")
-        .shows("+ create  alias_record.www/www.example.com")
+        .shows("~ change  alias_record.www.example.com")
         .shows("The state is saved. Run the same command again: it carries on from here.")
         .says("stopping as soon as the call in flight has ended; once more to end at once")
         .says("create load_balancer.main: done")

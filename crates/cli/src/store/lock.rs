@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::folder_of;
+use super::{folder_of, make_folder};
 use crate::render;
 
 /// Holds a state file until it is dropped or the process ends, however it ends: the system then lets go of the lock.
@@ -102,7 +102,7 @@ impl Lock {
             path: path.clone(),
             source,
         };
-        fs::create_dir_all(folder_of(&path)).map_err(system)?;
+        make_folder(folder_of(&path)).map_err(system)?;
         let mut file = open(&path).map_err(system)?;
         match file.try_lock() {
             Ok(()) => {}

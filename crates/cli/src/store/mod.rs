@@ -3,8 +3,9 @@
 mod lock;
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
     io::{self, Write},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -153,7 +154,7 @@ impl StateFile {
 /// Replaces a file as a whole and makes that durable.
 fn replace(target: &Path, content: &[u8]) -> io::Result<()> {
     let folder = folder_of(target);
-    fs::create_dir_all(folder)?;
+    make_folder(folder)?;
     // The temporary file is the owner's alone (mode 0600), and so is what it becomes.
     let mut file = NamedTempFile::with_prefix_in(".state-", folder)?;
     file.write_all(content)?;
@@ -189,6 +190,11 @@ fn folder_of(path: &Path) -> &Path {
     path.parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
+}
+
+/// Makes the folder if it is not there, for its owner alone. One that is there stays as it is.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// Makes the new name of a file durable.

@@ -223,6 +223,9 @@ async fn passwords_in_addresses_are_told_nowhere() {
 /// What a terminal would obey, or what hides or turns the text beside it.
 const HOSTILE: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}\u{200b}\u{7f}\r\nerror: forged";
 
+/// The same without what XML cannot carry.
+const HOSTILE_TAG: &str = "\u{9b}31m\u{202e}\u{200b}\u{7f}\nerror: forged";
+
 /// Only lines, and the colours of this program where they are wanted.
 #[track_caller]
 fn is_tame(run: &Run, what: &str) {
@@ -244,21 +247,23 @@ async fn what_others_wrote_does_not_steer_the_terminal() {
     let (scene, desk) = scene(1, NO_DRAIN).await;
     desk.run(&["--yes"]).await.expect(0);
 
-    // Tags, descriptions and records by another client, as hostile as AWS lets them be.
+    // Tags and records by another client, as hostile as an answer in XML can carry.
     let write = r#"
 elb, ec2, r53 = client("elbv2"), client("ec2"), client("route53")
 hostile = given["hostile"]
 balancer = elb.describe_load_balancers()["LoadBalancers"][0]
 group = elb.describe_target_groups()["TargetGroups"][0]
-elb.add_tags(ResourceArns=[balancer["LoadBalancerArn"], group["TargetGroupArn"]],
-             Tags=[{"Key": "reconcile:stack", "Value": hostile[:200]}, {"Key": "team", "Value": hostile}])
-ec2.create_tags(Resources=balancer["SecurityGroups"] + [given["instance"]], Tags=[{"Key": "Name", "Value": hostile}, {"Key": "reconcile:resource", "Value": hostile}])
+tags = [{"Key": "team", "Value": hostile}, {"Key": "reconcile:resource", "Value": hostile}]
+elb.add_tags(ResourceArns=[balancer["LoadBalancerArn"], group["TargetGroupArn"]], Tags=tags)
+ec2.create_tags(Resources=balancer["SecurityGroups"] + [given["instance"]], Tags=tags + [{"Key": "Name", "Value": hostile}])
+certificate = client("acm").list_certificates()["CertificateSummaryList"][0]["CertificateArn"]
+client("acm").add_tags_to_certificate(CertificateArn=certificate, Tags=tags)
 r53.change_resource_record_sets(HostedZoneId=given["zone"], ChangeBatch={"Changes": [{"Action": "UPSERT", "ResourceRecordSet": {
-    "Name": "api." + given["domain"], "Type": "TXT", "TTL": 5, "ResourceRecords": [{"Value": "\"" + hostile.replace("\n", "").replace("\r", "") + "\""}]}}]})
+    "Name": given["domain"], "Type": "TXT", "TTL": 5, "ResourceRecords": [{"Value": '"' + hostile.replace("\n", "") + '"'}]}}]})
 show(True)
 "#;
     let given = json!({
-        "hostile": HOSTILE, "zone": scene.world.zone, "domain": scene.world.domain, "instance": scene.world.instance().id,
+        "hostile": HOSTILE_TAG, "zone": scene.world.zone, "domain": scene.world.domain, "instance": scene.world.instance().id,
     });
     scene.emulator.boto3_with(write, &given).await.unwrap();
     let fault = |service: &str, action: &str| {
@@ -281,7 +286,12 @@ show(True)
     }
 
     // The messages of errors.
-    for (service, action) in [("sts", "*"), ("elbv2", "Describe*"), ("elbv2", "DescribeLoadBalancers")] {
+    for (service, action) in [
+        ("sts", "*"),
+        ("elbv2", "DescribeLoadBalancers"),
+        ("acm", "ListCertificates"),
+        ("acm", "DescribeCertificate"),
+    ] {
         scene.emulator.control().inject(&fault(service, action)).await.unwrap();
         for command in [
             &["plan"][..],

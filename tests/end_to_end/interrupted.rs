@@ -57,10 +57,7 @@ async fn a_lost_state_file_is_made_again_from_tags() {
     std::fs::remove_file(desk.state_file()).unwrap();
     scene.emulator.control().clear_requests().await.unwrap();
     desk.run(&["--yes"]).await.expect(0);
-    assert_eq!(
-        crate::support::mutating_actions(&scene.emulator).await,
-        Vec::<String>::new()
-    );
+    assert_eq!(mutating_actions(&scene.emulator).await, Vec::<String>::new());
     desk.run(&["plan", "--detailed-exitcode"])
         .await
         .expect(0)
@@ -95,10 +92,10 @@ async fn the_first_interruption_lets_the_call_in_flight_end_and_says_what_is_lef
     run.expect(1)
         .shows("Done: ")
         .shows("Interrupted: ")
-        .shows("+ create  alias_record.www/www.example.com")
+        .shows("~ change  alias_record.www.example.com")
         .shows("The state is saved. Run the same command again: it carries on from here.")
         .says("stopping as soon as the call in flight has ended; once more to end at once")
-        .says("create load_balancer.main: done")
+        .says("create load_balancer.main: left for later: stopped")
         .says("error: interrupted");
     let state = desk.state();
     assert!(state["resources"]["load_balancer.main"].is_object(), "{state}");

@@ -15,6 +15,7 @@ mod interrupted;
 mod options;
 mod pipelines;
 mod replacing;
+mod secrets;
 mod state_commands;
 mod status;
 mod story;

@@ -10,7 +10,6 @@ use aws_config::{
     retry::RetryConfig,
     timeout::TimeoutConfig,
 };
-use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_smithy_http_client::{
     Builder,
@@ -29,6 +28,7 @@ use crate::{
     pacing::{self, Paced},
     retry::Classifier,
     role::TakenOn,
+    secrets::Remembered,
 };
 
 /// Time to wait for a connection: long enough for a slow link, short enough to notice a wrong endpoint.
@@ -137,7 +137,13 @@ impl Clients {
             let credentials = profile_credentials(&profile, region.clone(), http.clone()).await?;
             loader = loader.profile_name(profile).credentials_provider(credentials);
         }
-        let shared = loader.load().await;
+        let mut shared = loader.load().await;
+        if let Some(credentials) = shared.credentials_provider() {
+            shared = shared
+                .into_builder()
+                .credentials_provider(Remembered::provider(credentials))
+                .build();
+        }
         let sdk_region = shared.region().ok_or(ConnectError::NoRegion)?.clone();
         let region: Region = sdk_region.as_ref().parse().map_err(ConnectError::Region)?;
         let mut for_dns = shared.clone();
@@ -145,14 +151,14 @@ impl Clients {
             let credentials = profile_credentials(&profile, Some(sdk_region), http.clone()).await?;
             for_dns = for_dns
                 .into_builder()
-                .credentials_provider(SharedCredentialsProvider::new(credentials))
+                .credentials_provider(Remembered::provider(credentials))
                 .build();
         }
         if let Some(role) = options.dns.role {
             let credentials = TakenOn::new(role, &for_dns).await;
             for_dns = for_dns
                 .into_builder()
-                .credentials_provider(SharedCredentialsProvider::new(credentials))
+                .credentials_provider(Remembered::provider(credentials))
                 .build();
         }
 

@@ -12,7 +12,7 @@ use aws_types::request_id::RequestId;
 use reconcile_core::resource::Unresolved;
 use reconcile_engine::{CloudError, ErrorKind};
 
-use crate::role;
+use crate::{role, secrets::without_secrets};
 use codes::{kind_of, remedy_of};
 
 /// Awaits one call to AWS and translates its error. `operation` is the service and the call, for example
@@ -103,9 +103,9 @@ where
         operation: operation.to_owned(),
         kind,
         code,
-        message,
+        message: without_secrets(&message).into_owned(),
         request_id,
-        remedy,
+        remedy: remedy.map(|remedy| without_secrets(&remedy).into_owned()),
     }
 }
 

@@ -33,6 +33,7 @@ mod port_closure;
 mod retry;
 mod role;
 mod route53;
+mod secrets;
 mod security_group;
 mod sts;
 mod target;
@@ -44,6 +45,7 @@ use reconcile_core::value::Region;
 
 use clients::Clients;
 pub use clients::{ConnectError, Options};
+pub use secrets::without_secrets;
 
 /// AWS, as one account and region.
 #[derive(Debug)]

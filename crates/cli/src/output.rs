@@ -1,7 +1,7 @@
 //! The one place that writes to the terminal and reads from it.
 //!
 //! Whatever is written passes [`safe`]: what comes from AWS, from a site or from a file cannot move the cursor, colour what
-//! stands beside it or turn the direction of writing, whoever forgot to write it out before.
+//! stands beside it or turn the direction of writing, whoever forgot to write it out before; and no credentials are written.
 
 use std::{
     io::{self, BufRead, IsTerminal, Write},
@@ -9,6 +9,7 @@ use std::{
 };
 
 use indicatif::MultiProgress;
+use reconcile_aws::without_secrets;
 
 use crate::{args::ColorChoice, progress::Events, render::safe};
 
@@ -93,7 +94,8 @@ fn paints() -> (Paint, Paint) {
 /// # Errors
 /// The system's, for example that the reader of a pipe is gone.
 pub(crate) fn print(text: &str) -> io::Result<()> {
-    let text = safe(text, paints().0.is_coloured());
+    let text = without_secrets(text);
+    let text = safe(&text, paints().0.is_coloured());
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
@@ -127,7 +129,8 @@ pub(crate) fn write_above(bars: &MultiProgress) {
 /// Writes what is no result (progress, errors, hints) to stderr, in one piece, so that lines of several tasks do not mix.
 /// That it cannot be written is nothing that could be told.
 pub(crate) fn note(text: &str) {
-    let text = safe(text, paints().1.is_coloured());
+    let text = without_secrets(text);
+    let text = safe(&text, paints().1.is_coloured());
     let write = || {
         let mut err = io::stderr().lock();
         let _ = err.write_all(text.as_bytes());

@@ -38,11 +38,7 @@ async fn a_disk_that_becomes_full_in_the_middle_stops_the_run_and_the_next_one_c
             .says("cannot store the state in `state/www-example-com.json`")
             .says("hint: make room or mend the permissions there, then run again");
         let begun = mutating_actions(&scene.emulator).await;
-        assert!(!begun.is_empty() || room < 1000, "something was begun");
-        assert!(
-            !begun.contains(&"ChangeResourceRecordSets".to_owned()) || begun.len() < 14,
-            "the run went on: {begun:?}"
-        );
+        assert!(!begun.is_empty(), "the disk was full too early to tell anything");
         let held = fs::metadata(desk.state_file()).unwrap().len();
         assert!(held <= room, "the state that was whole is left");
         desk.state();

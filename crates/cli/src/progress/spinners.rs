@@ -8,6 +8,7 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use jiff::Timestamp;
+use reconcile_aws::without_secrets;
 use reconcile_core::plan::{Step, StepId};
 use reconcile_engine::Event;
 
@@ -112,6 +113,6 @@ impl Spinners {
 
     /// What is drawn does not pass the one place that writes all else.
     fn safe(&self, text: &str) -> String {
-        safe(text, self.paint.is_coloured()).into_owned()
+        safe(&without_secrets(text), self.paint.is_coloured()).into_owned()
     }
 }

@@ -1,16 +1,14 @@
 //! The last states, kept beside the state file.
 
 use std::{
-    fs::{self, DirBuilder},
-    io,
-    os::unix::fs::DirBuilderExt,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
 use reconcile_core::state::State;
 
-use super::file::replace;
+use super::{file::replace, make_folder};
 
 /// How many earlier states are kept: one for each run that changed the state.
 pub(crate) const KEPT: usize = 10;
@@ -35,11 +33,7 @@ impl Backups {
     /// The system's, with the path that it is about.
     pub(super) fn keep(&self, content: &[u8]) -> Result<PathBuf, (PathBuf, io::Error)> {
         let here = |error| (self.folder.clone(), error);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.folder)
-            .map_err(here)?;
+        make_folder(&self.folder).map_err(here)?;
         let mut kept = self.list().map_err(here)?;
         if let Some(newest) = kept.last()
             && fs::read(newest).is_ok_and(|before| before == content)

@@ -14,7 +14,7 @@ use reconcile_core::state::{State, StateError};
 use reconcile_engine::StoreError;
 use tempfile::NamedTempFile;
 
-use super::{BackupError, ReadError, backups::Backups, folder_of};
+use super::{BackupError, ReadError, backups::Backups, folder_of, make_folder};
 
 /// A state file.
 #[derive(Debug, Clone)]
@@ -144,7 +144,7 @@ impl StateFile {
 /// Replaces a file as a whole and makes that durable.
 pub(super) fn replace(target: &Path, content: &[u8]) -> io::Result<()> {
     let folder = folder_of(target);
-    fs::create_dir_all(folder)?;
+    make_folder(folder)?;
     // The temporary file is the owner's alone (mode 0600), and so is what it becomes.
     let mut file = NamedTempFile::with_prefix_in(".state-", folder)?;
     file.write_all(content)?;

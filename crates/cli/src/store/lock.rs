@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Holder, LockError, Waiting, folder_of};
+use super::{Holder, LockError, Waiting, folder_of, make_folder};
 
 /// Holds a state file until it is dropped or the process ends, however it ends: the system then lets go of the lock.
 ///
@@ -42,7 +42,7 @@ impl FileLock {
             path: path.clone(),
             source,
         };
-        fs::create_dir_all(folder_of(&path)).map_err(system)?;
+        make_folder(folder_of(&path)).map_err(system)?;
         let mut file = open(&path).map_err(system)?;
         match file.try_lock() {
             Ok(()) => {}

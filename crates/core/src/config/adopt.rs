@@ -158,7 +158,9 @@ pub(super) fn adopt(
     surroundings: &Surroundings<'_>,
     stack: Option<&Stack<'_>>,
 ) -> Checked<BTreeSet<Adoption>> {
-    let mut seen: BTreeMap<Adoption, Entry<'_>> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    let mut by_id: BTreeMap<String, Entry<'_>> = BTreeMap::new();
+    let mut by_address: BTreeMap<Address, Entry<'_>> = BTreeMap::new();
     let mut result = Ok(());
     for entry in entry.list(EXAMPLE)? {
         let adoption = match adoption(&entry, surroundings, stack) {
@@ -168,27 +170,29 @@ pub(super) fn adopt(
                 continue;
             }
         };
-        let same_id = seen.iter().find(|(other, _)| other.id == adoption.id);
-        let same_address = seen
-            .iter()
-            .find(|(other, _)| adoption.address.is_some() && other.address == adoption.address);
-        if let Some((_, first)) = same_id {
+        let same_id = by_id.get(&adoption.id);
+        let same_address = adoption.address.as_ref().and_then(|address| by_address.get(address));
+        if let Some(first) = same_id {
             result = Err(entry.conflict(
                 format!("`{}` stands twice in the list", shown(&adoption.id)),
                 "remove one of the two",
                 (first.span(), "first here"),
             ));
-        } else if let (Some((_, first)), Some(address)) = (same_address, &adoption.address) {
+        } else if let (Some(first), Some(address)) = (same_address, &adoption.address) {
             result = Err(entry.conflict(
                 format!("`{address}` has another object in the list already"),
                 "one address holds one object: remove one of the two",
                 (first.span(), "first here"),
             ));
         } else {
-            seen.insert(adoption, entry);
+            by_id.insert(adoption.id.clone(), entry.clone());
+            if let Some(address) = &adoption.address {
+                by_address.insert(address.clone(), entry);
+            }
+            seen.insert(adoption);
         }
     }
-    result.map(|()| seen.into_keys().collect())
+    result.map(|()| seen)
 }
 
 fn adoption(entry: &Entry<'_>, surroundings: &Surroundings<'_>, stack: Option<&Stack<'_>>) -> Checked<Adoption> {
@@ -212,7 +216,8 @@ fn adoption(entry: &Entry<'_>, surroundings: &Surroundings<'_>, stack: Option<&S
         && !known.contains(address)
     {
         let known: Vec<String> = known.iter().map(ToString::to_string).collect();
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        // A long list helps nobody.
+        let known: Vec<&str> = known.iter().map(String::as_str).take(20).collect();
         let text = address.to_string();
         let hint = match (closest(&text, &known), known.as_slice()) {
             (Some(near), _) => format!("did you mean `{near}`?"),

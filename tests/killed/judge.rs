@@ -20,6 +20,8 @@ pub(crate) struct Sight {
 /// How what was seen differs from what should be.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Miss {
+    /// The request at which the process was killed.
+    pub(crate) request: String,
     /// In words.
     pub(crate) differences: Vec<String>,
     /// What exists in AWS beyond what should, and of which nothing of the same name should.
@@ -76,7 +78,10 @@ impl Sight {
             .iter()
             .map(|(address, saved)| (address, natural(&saved["spec"])))
             .collect();
-        let cutovers: Vec<_> = self.state["cutovers"].as_object().unwrap().keys().collect();
+        let cutovers = self.state["cutovers"].as_object().unwrap().iter();
+        let cutovers: BTreeMap<_, _> = cutovers
+            .map(|(address, cutover)| (address, &cutover["found"]))
+            .collect();
         json!({ "origins": origins, "saved": saved, "cutovers": cutovers })
     }
 
@@ -102,9 +107,16 @@ impl Sight {
         }
         let (expected, remembered) = (self.remembered(), seen.remembered());
         for (what, expected) in expected.as_object().unwrap() {
-            if *expected != remembered[what] {
-                let text = format!("{what} in the state: expected {expected}, found {}", remembered[what]);
-                miss.differences.push(text);
+            let (expected, found) = (expected.as_object().unwrap(), remembered[what].as_object().unwrap());
+            for address in expected.keys().chain(found.keys()).collect::<BTreeSet<_>>() {
+                let (expected, found) = (expected.get(address), found.get(address));
+                if expected != found {
+                    miss.differences.push(format!(
+                        "{what} of {address} in the state: expected {}, found {}",
+                        json!(expected),
+                        json!(found)
+                    ));
+                }
             }
         }
         miss

@@ -116,7 +116,8 @@ async fn work(shared: std::sync::Arc<Shared>) {
         if points.iter().all(|(_, point)| point.is_none()) {
             return;
         }
-        for (phase, point) in points {
+        let mut points = points.into_iter();
+        while let Some((phase, point)) = points.next() {
             let Some(point) = point else {
                 stage.live(phase).await;
                 continue;
@@ -136,6 +137,8 @@ async fn work(shared: std::sync::Arc<Shared>) {
             locked(&shared.book).enter(point, attempt);
             if failed {
                 // What was left behind must not be blamed on other points.
+                let left = points.filter_map(|(_, point)| point);
+                left.for_each(|point| locked(&shared.schedule).put_back(point));
                 stage = Stage::set().await;
                 break;
             }
@@ -166,8 +169,11 @@ impl Book {
             Err(miss) => {
                 row.orphans += miss.orphans;
                 row.duplicates += miss.duplicates;
-                self.misses
-                    .push(format!("{ONE_POINT}={point}\n{}", miss.differences.join("\n")));
+                self.misses.push(format!(
+                    "{ONE_POINT}={point} ({})\n{}",
+                    miss.request,
+                    miss.differences.join("\n")
+                ));
             }
         }
     }

@@ -114,6 +114,8 @@ impl FromStr for Point {
 #[derive(Debug)]
 pub(crate) struct Schedule {
     rows: BTreeMap<(Phase, Moment), Row>,
+    /// Points that were handed out and not come to.
+    left: Vec<Point>,
 }
 
 #[derive(Debug)]
@@ -140,6 +142,7 @@ impl Schedule {
                     )
                 })
                 .collect(),
+            left: Vec::new(),
         }
     }
 
@@ -151,11 +154,15 @@ impl Schedule {
         };
         Self {
             rows: BTreeMap::from([((point.phase, point.moment), row)]),
+            left: Vec::new(),
         }
     }
 
     /// The next point of a phase.
     pub(crate) fn take(&mut self, phase: Phase) -> Option<Point> {
+        if let Some(index) = self.left.iter().position(|point| point.phase == phase) {
+            return Some(self.left.swap_remove(index));
+        }
         let (&(phase, moment), row) = self
             .rows
             .iter_mut()
@@ -163,6 +170,11 @@ impl Schedule {
         let at = row.next;
         row.next += 1;
         Some(Point { phase, at, moment })
+    }
+
+    /// Takes back a point that was handed out.
+    pub(crate) fn put_back(&mut self, point: Point) {
+        self.left.push(point);
     }
 
     /// The phase ended before it came to this point.

@@ -233,9 +233,14 @@ impl Stage {
             again.push("the late request came after everything else".to_owned());
             finished = self.finish(point.phase, &mut again).await;
         }
-        finished?;
-        self.judge(point.phase).await?;
-        Ok(Attempt::Killed { request, again })
+        let judged = match finished {
+            Ok(()) => self.judge(point.phase).await,
+            Err(miss) => Err(miss),
+        };
+        match judged {
+            Ok(()) => Ok(Attempt::Killed { request, again }),
+            Err(miss) => Err(Miss { request, ..miss }),
+        }
     }
 
     /// Waits until a process is as far as it may come, and gives the request; `None` if it ends before.

@@ -341,12 +341,17 @@ impl Control {
         self.send(Method::GET, "health", None).await.is_ok()
     }
 
-    async fn json<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<Value>) -> Result<T, Error> {
+    pub(crate) async fn json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<T, Error> {
         let bytes = self.send(method, path, body).await?;
         serde_json::from_slice(&bytes).map_err(Error::unreadable(path, &String::from_utf8_lossy(&bytes)))
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Bytes, Error> {
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Bytes, Error> {
         let unreachable = |reason: String| Error::Unreachable {
             method: method.to_string(),
             path: path.to_owned(),

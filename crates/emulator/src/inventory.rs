@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{Emulator, Error, Seeded};
+use crate::{Emulator, Error, Seeded, Snippets};
 
 const SCRIPT: &str = include_str!("inventory.py");
 
@@ -20,7 +20,22 @@ impl Emulator {
     ///
     /// If the emulator does not answer, or answers with an error.
     pub async fn inventory(&self, world: &Seeded) -> Result<Value, Error> {
-        let roles: Vec<&String> = world.zone_role.iter().collect();
-        self.boto3_with(SCRIPT, &json!({ "roles": roles })).await
+        self.boto3_with(SCRIPT, &given(world)).await
     }
+}
+
+impl Snippets {
+    /// The same as [`Emulator::inventory`].
+    ///
+    /// # Errors
+    ///
+    /// If the emulator does not answer, or answers with an error.
+    pub async fn inventory(&self, world: &Seeded) -> Result<Value, Error> {
+        self.run(SCRIPT, &given(world)).await
+    }
+}
+
+fn given(world: &Seeded) -> Value {
+    let roles: Vec<&String> = world.zone_role.iter().collect();
+    json!({ "roles": roles })
 }

@@ -29,10 +29,12 @@ mod control;
 mod data_plane;
 mod environment;
 mod error;
+mod gate;
 mod http1;
 mod inventory;
 pub mod model;
 mod server;
+mod snippets;
 mod visitor;
 mod world;
 
@@ -40,6 +42,8 @@ pub use control::{CertificateFailure, Control, Fault, FaultKind, HealthStep, Log
 pub use data_plane::{CertificateIssuer, DataPlane, DataPlaneOptions, ForceHttps, ForeignHosts, Route, WebServer};
 pub use environment::PythonEnvironment;
 pub use error::Error;
+pub use gate::{AtGate, Gate};
 pub use server::{Emulator, Options};
+pub use snippets::Snippets;
 pub use visitor::{Failure, Report, Visitor, VisitorOptions};
 pub use world::{Scene, Seed, SeedSite, Seeded, SeededInstance, SeededSite, SeededSubnet, seed};

@@ -191,6 +191,13 @@ impl Emulator {
         }
     }
 
+    /// A command that runs Python with this emulator as its AWS, and the interpreter's name.
+    pub(crate) fn python(&self) -> (Command, String) {
+        let mut command = self.environment.command();
+        self.configure(&mut command);
+        (command, self.environment.interpreter().display().to_string())
+    }
+
     /// The last lines that the emulator logged.
     pub fn log(&self) -> String {
         self.log.text(KEPT_LOG_LINES)

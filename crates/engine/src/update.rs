@@ -4,7 +4,7 @@ use reconcile_core::{
     naming,
     observed::Actual,
     plan::Step,
-    resource::{Address, Spec},
+    resource::{Address, Outputs, Spec},
     state::{Entry, Operation, Origin},
 };
 
@@ -30,8 +30,18 @@ impl<E: Environment> Run<'_, E> {
     pub(crate) async fn change(&self, step: &Step, id: &str, observed: &Spec, desired: &Spec) -> Flow<Actual> {
         let address = &step.address;
         let begun = self.now();
+        let origin = self.origin_of_observed(address, observed);
         self.begin(address, Operation::Update, None, |state| {
             memory::before_update(state, address, observed, desired, begun);
+            if origin == Origin::Created {
+                // Made by an earlier run whose intent this one takes the place of.
+                state.resources.entry(address.clone()).or_insert_with(|| Entry {
+                    id: id.to_owned(),
+                    outputs: Outputs::new(),
+                    origin,
+                    recorded_at: begun,
+                });
+            }
         })
         .await?;
         tracing::debug!(%address, id, "update");
@@ -43,7 +53,6 @@ impl<E: Environment> Run<'_, E> {
         } = made;
         // Renaming an object whose identity is its content gives it another id.
         let id = if new.is_empty() { id.to_owned() } else { new };
-        let origin = self.origin_of_observed(address, observed);
         let now = self.now();
         self.end(address, |state| {
             let entry = state.resources.entry(address.clone()).or_insert_with(|| Entry {
@@ -68,7 +77,7 @@ impl<E: Environment> Run<'_, E> {
     /// Who made an object that the state does not know and the plan saw.
     fn origin_of_observed(&self, address: &Address, observed: &Spec) -> Origin {
         match observed.tags() {
-            Some(tags) if naming::is_owned(tags, self.stack, address) => Origin::FoundByTags,
+            Some(tags) if naming::is_owned(tags, self.stack, address) => self.origin_of_found(address),
             _ => Origin::Adopted,
         }
     }

@@ -13,11 +13,14 @@ use crate::{
     diff,
     observed::{Actual, Observed, Status},
     resource::{Outputs, PortClosure, Rule, Spec},
+    state::State,
     value::{InstanceId, SecurityGroupId},
 };
 
 /// The web ports that are open to the world in the instances' own groups.
-pub(super) fn close_ports(config: &Config, observed: &Observed, decided: &mut Decided) {
+///
+/// Where a run died before it recorded that it had closed them, nothing stands open and only that is recorded.
+pub(super) fn close_ports(config: &Config, observed: &Observed, state: &State, decided: &mut Decided) {
     if !config.lockdown.enabled {
         return;
     }
@@ -27,7 +30,10 @@ pub(super) fn close_ports(config: &Config, observed: &Observed, decided: &mut De
             .security_groups
             .get(&group)
             .is_some_and(|facts| facts.owner == observed.identity.account);
-        if open.is_empty() || !owned || is_shared(observed, &group, &instances.iter().collect()) {
+        let address = closure_address(&group);
+        let is_closed = open.is_empty();
+        let is_begun = state.intents.contains_key(&address);
+        if (is_closed && !is_begun) || !owned || is_shared(observed, &group, &instances.iter().collect()) {
             continue;
         }
         let actual = Spec::PortClosure(PortClosure {
@@ -46,14 +52,18 @@ pub(super) fn close_ports(config: &Config, observed: &Observed, decided: &mut De
                 tags: BTreeMap::new(),
             }),
             desired: Some(desired),
-            decision: Decision::Update,
-            reason: "visitors come through the load balancer".to_owned(),
+            decision: if is_closed { Decision::Record } else { Decision::Update },
+            reason: if is_closed {
+                "an earlier run closed them and could not record it".to_owned()
+            } else {
+                "visitors come through the load balancer".to_owned()
+            },
             temporary: false,
             given_up: None,
             takes_over: false,
             successor: None,
         };
-        decided.insert(closure_address(&group), item);
+        decided.insert(address, item);
     }
 }
 

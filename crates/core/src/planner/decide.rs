@@ -251,7 +251,7 @@ pub(super) fn decide(
     live::mark_takeovers(config, observed, &mut decided);
     live::refuse_at_once(config, &decided, &mut refusals);
     live::add_proof_rules(config, observed, state, &mut decided);
-    closures::close_ports(config, observed, &mut decided);
+    closures::close_ports(config, observed, state, &mut decided);
     if refusals.is_empty() {
         Ok(decided)
     } else {

@@ -50,6 +50,14 @@ class Application:
     def _serve(self, environ: dict[str, Any], body: bytes) -> tuple[int, Headers, bytes]:
         call = wire.parse_call(environ, body)
         entry = STATE.journal.begin(call.service, call.action, call.parameters)
+        if not entry["mutating"]:
+            return self._carry_out(environ, call, entry)
+        with STATE.gate.passage(f"{call.service} {call.action}", environ):
+            return self._carry_out(environ, call, entry)
+
+    def _carry_out(
+        self, environ: dict[str, Any], call: wire.Call, entry: dict[str, Any]
+    ) -> tuple[int, Headers, bytes]:
         struck = STATE.faults.take(call.service, call.action)
         time.sleep(sum(fault.seconds for fault in struck))
         fault = next((fault for fault in struck if fault.kind != "latency"), None)

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 
 from . import certificates, world
 from .faults import Fault, InvalidFault
+from .gate import InvalidGate
 from .settings import InvalidSetting
 from .state import STATE
 
@@ -40,6 +41,7 @@ def respond(environ: dict[str, Any], body: bytes) -> tuple[int, Headers, bytes]:
         except (
             BadRequest,
             InvalidFault,
+            InvalidGate,
             InvalidSetting,
             certificates.InvalidRenewal,
             json.JSONDecodeError,
@@ -111,6 +113,30 @@ def clear_faults(_: object, __: dict[str, str]) -> object:
     return {"ok": True}
 
 
+def close_gate(body: object, _: dict[str, str]) -> object:
+    """Closes the gate at a request that changes something."""
+    STATE.gate.close(body)
+    return {"ok": True}
+
+
+def wait_at_gate(_: object, query: dict[str, str]) -> object:
+    """How things stand at the gate, once the request is there or time is over."""
+    try:
+        return STATE.gate.wait(float(query.get("wait", "0")))
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+
+
+def open_gate(_: object, __: dict[str, str]) -> object:
+    """Drops what is held at the gate."""
+    return STATE.gate.open()
+
+
+def remove_gate(_: object, __: dict[str, str]) -> object:
+    """Lets everything through again."""
+    return STATE.gate.remove()
+
+
 def fail_certificate(body: object, _: dict[str, str]) -> object:
     """Makes a certificate, or the next one for a domain, fail."""
     if not isinstance(body, dict) or not (body.get("arn") or body.get("domain")):
@@ -169,6 +195,10 @@ HANDLERS: dict[tuple[str, str], Callable[[object, dict[str, str]], object]] = {
     ("DELETE", "health-scripts"): clear_health_scripts,
     ("POST", "faults"): add_fault,
     ("DELETE", "faults"): clear_faults,
+    ("PUT", "gate"): close_gate,
+    ("GET", "gate"): wait_at_gate,
+    ("POST", "gate/open"): open_gate,
+    ("DELETE", "gate"): remove_gate,
     ("POST", "certificates/fail"): fail_certificate,
     ("PUT", "certificates/renewal"): order_renewal,
     ("PUT", "public-addresses"): put_public_addresses,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import moto.backends
 import moto.iam.models
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
@@ -18,9 +19,14 @@ class RequestHandler(MotoRequestHandler):
     wbufsize = -1
 
 
+# moto lists its own folder for every request, which takes as long as all the rest of it.
+MOTO_MODULES = tuple(moto.backends.list_of_moto_modules())
+
+
 def serve(port: int, *, plain: bool, account: str) -> None:
     """Serves on loopback for ever."""
     STATE.account = account
+    moto.backends.list_of_moto_modules = lambda: MOTO_MODULES
     # The account of all credentials but those of an assumed role, which are of the role's account.
     moto.iam.models.DEFAULT_ACCOUNT_ID = account
     STATE.strict = not plain

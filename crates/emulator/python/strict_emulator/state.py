@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .faults import Faults
+from .gate import Gate
 from .journal import Journal
 from .settings import Settings
 
@@ -31,6 +32,7 @@ class State:
     settings: Settings = field(default_factory=Settings)
     journal: Journal = field(default_factory=Journal)
     faults: Faults = field(default_factory=Faults)
+    gate: Gate = field(default_factory=Gate)
     # Instance id -> list of health steps, see `rules/elbv2_health.py`.
     health_scripts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     # Domain name -> failure reason for the next request of that name.

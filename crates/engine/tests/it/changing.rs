@@ -5,14 +5,14 @@ use std::time::Duration;
 use reconcile_core::{
     plan::{Condition, Stage, StepId},
     resource::{PortClosure, Spec},
-    state::Origin,
+    state::{Intent, Operation, Origin},
     value::Seconds,
 };
 use reconcile_engine::{ErrorKind, OutcomeKind, StepError};
 
 use crate::{
     creating::cause,
-    simulation::{Habits, Sim},
+    simulation::{Habits, Sim, options},
     specs::{
         CLOSURE, RECORD, TARGET_GROUP, alias, at, closure, create, instance_group, old_record, plan, rules, state,
         target_group, update, wait, with,
@@ -51,6 +51,33 @@ fn a_cutover_is_remembered_before_it_is_made() {
     assert!((41..=60).contains(&synced.as_secs()), "{synced:?}");
     assert_eq!(stored.resources[&at(RECORD)].origin, Origin::Adopted);
     assert_eq!(sim.object(&id).unwrap().actual.spec, alias("web.elb.example"));
+}
+
+#[test]
+fn what_a_dead_run_began_to_make_is_the_stacks_own_even_if_the_next_one_dies_too() {
+    let intent = Intent {
+        operation: Operation::Create,
+        token: None,
+        begun_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+    };
+    for kill_at in 0..6 {
+        let sim = Sim::new(state());
+        let id = sim.put(Some(&at(TARGET_GROUP)), &target_group(443, "/"));
+        sim.stored.borrow_mut().intents.insert(at(TARGET_GROUP), intent.clone());
+        let carried_on = plan([update(
+            TARGET_GROUP,
+            &id,
+            &target_group(443, "/"),
+            &target_group(443, "/up"),
+        )]);
+        sim.kill_at(Some(kill_at));
+        let ended = sim.try_apply(&carried_on, &options());
+        assert!(kill_at > 0 || ended.is_none(), "the first point is before the end");
+        sim.kill_at(None);
+        sim.apply(&carried_on).unwrap();
+        let origin = sim.stored.borrow().resources[&at(TARGET_GROUP)].origin;
+        assert_eq!(origin, Origin::Created, "killed at point {kill_at}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use reconcile_core::{
     naming,
     resource::{Address, PortClosure, Spec},
-    state::Operation,
+    state::{Operation, Origin},
 };
 use reconcile_engine::{ErrorKind, OutcomeKind};
 
@@ -61,6 +61,8 @@ fn check(sim: &Sim, wanted: &BTreeMap<Address, Spec>) {
         assert_eq!(stored.id(address), Some(found[0].actual.id.as_str()));
         if found[0].actual.spec.tags().is_some() {
             assert!(naming::is_owned(&found[0].actual.tags, &stack(), address));
+            let origin = stored.resources[address].origin;
+            assert_eq!(origin, Origin::Created, "{address}: every attempt is the stack's own");
         }
     }
     assert_eq!(sim.objects.borrow().len(), wanted.len(), "nothing else is left over");

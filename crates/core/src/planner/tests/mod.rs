@@ -20,7 +20,8 @@ use crate::{
     config::Config,
     observed::Observed,
     plan::{Action, Condition, Plan, Stage},
-    state::State,
+    resource::Address,
+    state::{Intent, Operation, State},
 };
 
 fn planned(config: &Config, observed: &Observed, state: &State) -> Plan {
@@ -200,6 +201,23 @@ fn nothing_is_closed_before_the_old_address_is_forgotten() {
             "6 verify wait answers alias_record.www.example.com after [4]",
         ]
     );
+}
+
+#[test]
+fn ports_that_a_dead_run_closed_are_recorded_as_closed() {
+    let (config, mut observed, mut state) = settled(CONFIG);
+    let closure: Address = "port_closure.sg-a".parse().unwrap();
+    state.resources.remove(&closure).unwrap();
+    let intent = Intent {
+        operation: Operation::Update,
+        token: None,
+        begun_at: now(),
+    };
+    state.intents.insert(closure.clone(), intent);
+    let plan = planned(&config, &observed, &state);
+    assert_eq!(lines(&plan), ["1 prepare record port_closure.sg-a after []"]);
+    apply(&plan, &mut observed, &mut state);
+    assert_eq!(state.id(&closure), Some("sg-a"));
 }
 
 #[test]

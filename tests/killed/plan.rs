@@ -1,0 +1,186 @@
+//! Which points there are: at each request that changes something, in each phase, in each way.
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use reconcile_emulator::Gate;
+
+/// A part of the life of a stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Apply,
+    Replacement,
+    Destroy,
+}
+
+impl Phase {
+    /// In the order of a life.
+    pub(crate) const ALL: [Self; 3] = [Self::Apply, Self::Replacement, Self::Destroy];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Replacement => "replacement",
+            Self::Destroy => "destroy",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+/// When a process is killed, seen from one of its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Moment {
+    /// It is not carried out.
+    Before,
+    /// It is carried out, and nobody hears the answer.
+    After,
+    /// The answer is in the state file, and the next request is not carried out.
+    Answered,
+    /// It is carried out when the next process has made its plan and begins to change something.
+    Late,
+}
+
+impl Moment {
+    pub(crate) const ALL: [Self; 4] = [Self::Before, Self::After, Self::Answered, Self::Late];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::After => "after",
+            Self::Answered => "answered",
+            Self::Late => "late",
+        }
+    }
+
+    pub(crate) fn gate(self) -> Gate {
+        match self {
+            Self::Before => Gate::Before,
+            Self::After => Gate::After,
+            Self::Answered => Gate::Answered,
+            Self::Late => Gate::Late,
+        }
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+/// One place to kill at. Written as `replacement:12:after`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Point {
+    pub(crate) phase: Phase,
+    /// The request, counted from 1 within its phase.
+    pub(crate) at: u64,
+    pub(crate) moment: Moment,
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}:{}", self.phase, self.at, self.moment)
+    }
+}
+
+impl FromStr for Point {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let problem = || format!("`{text}` is not a point such as `replacement:12:after`");
+        let [phase, at, moment] = text.split(':').collect::<Vec<_>>()[..] else {
+            return Err(problem());
+        };
+        Ok(Self {
+            phase: Phase::ALL
+                .into_iter()
+                .find(|known| known.name() == phase)
+                .ok_or_else(problem)?,
+            at: at.parse().ok().filter(|at| *at > 0).ok_or_else(problem)?,
+            moment: Moment::ALL
+                .into_iter()
+                .find(|known| known.name() == moment)
+                .ok_or_else(problem)?,
+        })
+    }
+}
+
+/// Hands points out, each once. How many there are is not known before: a phase is over when it ends by itself before it
+/// comes to the request.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    rows: BTreeMap<(Phase, Moment), Row>,
+    /// Points that were handed out and not come to.
+    left: Vec<Point>,
+}
+
+#[derive(Debug)]
+struct Row {
+    next: u64,
+    last: u64,
+}
+
+impl Schedule {
+    /// All points.
+    pub(crate) fn all() -> Self {
+        let pairs = Phase::ALL
+            .into_iter()
+            .flat_map(|phase| Moment::ALL.map(|moment| (phase, moment)));
+        Self {
+            rows: pairs
+                .map(|pair| {
+                    (
+                        pair,
+                        Row {
+                            next: 1,
+                            last: u64::MAX,
+                        },
+                    )
+                })
+                .collect(),
+            left: Vec::new(),
+        }
+    }
+
+    /// One point.
+    pub(crate) fn only(point: Point) -> Self {
+        let row = Row {
+            next: point.at,
+            last: point.at,
+        };
+        Self {
+            rows: BTreeMap::from([((point.phase, point.moment), row)]),
+            left: Vec::new(),
+        }
+    }
+
+    /// The next point of a phase.
+    pub(crate) fn take(&mut self, phase: Phase) -> Option<Point> {
+        if let Some(index) = self.left.iter().position(|point| point.phase == phase) {
+            return Some(self.left.swap_remove(index));
+        }
+        let (&(phase, moment), row) = self
+            .rows
+            .iter_mut()
+            .find(|((of, _), row)| *of == phase && row.next <= row.last)?;
+        let at = row.next;
+        row.next += 1;
+        Some(Point { phase, at, moment })
+    }
+
+    /// Takes back a point that was handed out.
+    pub(crate) fn put_back(&mut self, point: Point) {
+        self.left.push(point);
+    }
+
+    /// The phase ended before it came to this point.
+    pub(crate) fn is_beyond(&mut self, point: Point) {
+        if let Some(row) = self.rows.get_mut(&(point.phase, point.moment)) {
+            row.last = 0;
+        }
+    }
+}

@@ -20,3 +20,4 @@ mod story;
 mod support;
 mod trouble;
 mod verify;
+mod wire;

@@ -23,3 +23,4 @@ mod support;
 mod trouble;
 mod verify;
 mod watched;
+mod wire;

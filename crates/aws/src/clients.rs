@@ -1,7 +1,5 @@
 //! The SDK's clients and how they are set up.
 
-use std::{sync::Arc, time::Duration};
-
 use aws_config::{
     AppName, BehaviorVersion,
     default_provider::region::DefaultRegionChain,
@@ -11,11 +9,12 @@ use aws_config::{
     timeout::TimeoutConfig,
 };
 use aws_runtime::env_config::file::EnvConfigFiles;
+use aws_sdk_ec2::config::retry::{RetryPartition, TokenBucket};
 use aws_smithy_http_client::{
     Builder,
     tls::{Provider, rustls_provider::CryptoMode},
 };
-use aws_smithy_runtime_api::client::http::HttpClient;
+use aws_smithy_runtime_api::{client::http::HttpClient, shared::IntoShared};
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_types::os_shim_internal::{Env, Fs};
 use reconcile_core::{
@@ -25,24 +24,15 @@ use reconcile_core::{
 use thiserror::Error;
 
 use crate::{
-    pacing::{self, Paced},
+    answer::Format,
+    connector::ServiceHttp,
+    limits::{CALL_TIMEOUT, CONNECT_TIMEOUT, FIRST_BACKOFF, LONGEST_BACKOFF, THROTTLED_ATTEMPTS},
+    notice::Notices,
+    pacing,
     retry::Classifier,
     role::TakenOn,
     secrets::Remembered,
 };
-
-/// Time to wait for a connection: long enough for a slow link, short enough to notice a wrong endpoint.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(6);
-/// Time that one attempt may take; mutating calls such as `CreateLoadBalancer` answer within seconds.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
-/// Time that one call may take with all of its attempts.
-const OPERATION_TIMEOUT: Duration = Duration::from_mins(4);
-/// Attempts per call. With the backoff below the last one comes after about half a minute.
-const ATTEMPTS: u32 = 8;
-/// Upper bound of the first pause; it doubles, and jitter takes a random part of it.
-const FIRST_BACKOFF: Duration = Duration::from_millis(500);
-/// The longest pause.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(20);
 
 /// What can be chosen about the connection; everything else is the SDK's usual chain of environment, files and metadata
 /// services, `AWS_ENDPOINT_URL` among them.
@@ -103,7 +93,7 @@ pub(crate) struct Clients {
 
 impl Clients {
     /// Sets the SDK up.
-    pub(crate) async fn new(options: Options) -> Result<Self, ConnectError> {
+    pub(crate) async fn new(options: Options, notices: Notices) -> Result<Self, ConnectError> {
         let http = Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .build_https();
@@ -111,15 +101,15 @@ impl Clients {
             .http_client(http.clone())
             .retry_config(
                 RetryConfig::standard()
-                    .with_max_attempts(ATTEMPTS)
+                    .with_max_attempts(THROTTLED_ATTEMPTS)
                     .with_initial_backoff(FIRST_BACKOFF)
                     .with_max_backoff(LONGEST_BACKOFF),
             )
             .timeout_config(
                 TimeoutConfig::builder()
                     .connect_timeout(CONNECT_TIMEOUT)
-                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                    .operation_timeout(OPERATION_TIMEOUT)
+                    // That of an attempt is the connector's: it knows when the request is really sent.
+                    .operation_timeout(CALL_TIMEOUT)
                     .build(),
             );
         if let Ok(name) = AppName::new("reconcile") {
@@ -163,25 +153,47 @@ impl Clients {
         }
 
         macro_rules! client {
-            ($sdk:ident, $pacer:ident, $config:ident) => {
+            ($sdk:ident, $pacer:ident, $config:ident, $name:literal, $format:ident) => {
                 $sdk::Client::from_conf(
                     $sdk::config::Builder::from(&$config)
-                        .http_client(Paced::new(http.clone(), Arc::new(pacing::$pacer())))
+                        .http_client(ServiceHttp::new(
+                            http.clone().into_shared(),
+                            $name,
+                            Format::$format,
+                            pacing::$pacer(),
+                            notices.clone(),
+                        ))
                         .retry_classifier(Classifier)
+                        .retry_partition(unrationed())
                         .build(),
                 )
             };
         }
         Ok(Self {
-            ec2: client!(aws_sdk_ec2, ec2, shared),
-            elb: client!(aws_sdk_elasticloadbalancingv2, elb, shared),
-            acm: client!(aws_sdk_acm, acm, shared),
-            route53: client!(aws_sdk_route53, route53, for_dns),
-            waf: client!(aws_sdk_wafv2, waf, shared),
-            sts: client!(aws_sdk_sts, sts, shared),
+            ec2: client!(aws_sdk_ec2, ec2, shared, "EC2", Xml),
+            elb: client!(
+                aws_sdk_elasticloadbalancingv2,
+                elb,
+                shared,
+                "Elastic Load Balancing",
+                Xml
+            ),
+            acm: client!(aws_sdk_acm, acm, shared, "ACM", Json),
+            route53: client!(aws_sdk_route53, route53, for_dns, "Route 53", Xml),
+            waf: client!(aws_sdk_wafv2, waf, shared, "WAF", Json),
+            sts: client!(aws_sdk_sts, sts, shared, "STS", Xml),
             region,
         })
     }
+}
+
+/// Retries without a ration. The SDK's own, which all calls to a service share, ends in the middle of a large stack under
+/// constant throttling, and then a call fails at its first refusal; here each call has its attempts and its deadline, and
+/// all of them keep to the service's budget.
+fn unrationed() -> RetryPartition {
+    RetryPartition::custom("reconcile")
+        .token_bucket(TokenBucket::unlimited())
+        .build()
 }
 
 /// The credentials of one profile and of nothing else: its keys, role, SSO session or process.

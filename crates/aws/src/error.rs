@@ -12,8 +12,9 @@ use aws_types::request_id::RequestId;
 use reconcile_core::resource::Unresolved;
 use reconcile_engine::{CloudError, ErrorKind};
 
-use crate::{role, secrets::without_secrets};
-use codes::{kind_of, remedy_of};
+use crate::{answer::Malformed, attempts, role, secrets::without_secrets};
+use codes::remedy_of;
+pub(crate) use codes::{is_throttle, kind_of};
 
 /// Awaits one call to AWS and translates its error. `operation` is the service and the call, for example
 /// `elbv2 CreateListener`.
@@ -29,8 +30,10 @@ where
     let future = Box::pin(future);
     async move {
         tracing::debug!(operation, "calling");
-        future.await.map_err(|error| {
-            let error = translate(operation, &error);
+        let (answer, attempts) = attempts::counted(operation, future).await;
+        answer.map_err(|error| {
+            let mut error = translate(operation, &error);
+            error.message += &attempts.to_string();
             let CloudError {
                 code,
                 request_id,
@@ -68,10 +71,17 @@ where
             not_taken_on.to_string(),
             Some(not_taken_on.remedy()),
         ),
-        SdkError::ServiceError(_) => {
+        _ if let Some(malformed) = behind::<Malformed>(error) => {
+            (ErrorKind::Unavailable, malformed.to_string(), Some(malformed.remedy()))
+        }
+        SdkError::ServiceError(refused) => {
             let kind = kind_of(code.as_deref().unwrap_or_default(), status);
             let message = match (meta.message(), status) {
                 (Some(message), _) if !message.is_empty() => message.to_owned(),
+                // The SDK could not make sense of it.
+                (_, Some(status)) if status < 400 => {
+                    format!("the answer cannot be read: {}", chain(refused.err()))
+                }
                 (_, Some(status)) => format!("AWS answered with HTTP status {status} and no message"),
                 (_, None) => "AWS gave no message".to_owned(),
             };
@@ -107,6 +117,18 @@ where
         request_id,
         remedy: remedy.map(|remedy| without_secrets(&remedy).into_owned()),
     }
+}
+
+/// The error of this type that lies behind another.
+fn behind<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// A call that never reached AWS: no credentials, or no connection. `chain` holds the messages of the error's sources.
@@ -271,7 +293,6 @@ mod tests {
                     "TargetGroupAssociationLimit",
                     "InvalidGroup.Duplicate",
                     "InvalidPermission.Duplicate",
-                    "PriorRequestNotComplete",
                 ],
             ),
             (
@@ -291,6 +312,8 @@ mod tests {
                     "AccessDeniedException",
                     "UnauthorizedOperation",
                     "ExpiredToken",
+                    "ExpiredTokenException",
+                    "RequestExpired",
                     "InvalidClientTokenId",
                 ],
             ),
@@ -319,6 +342,7 @@ mod tests {
             (
                 ErrorKind::Unavailable,
                 &[
+                    "PriorRequestNotComplete",
                     "Throttling",
                     "ThrottlingException",
                     "TooManyRequestsException",
@@ -354,6 +378,19 @@ mod tests {
             "User: arn:aws:iam::1:user/u is not authorized to perform: elasticloadbalancing:AddTags on resource: x";
         assert!(remedy(text).contains("`elasticloadbalancing:AddTags`"));
         assert!(remedy("needs iam:CreateServiceLinkedRole").contains("create-service-linked-role"));
+    }
+
+    #[test]
+    fn a_session_that_is_over_is_told_with_the_way_to_a_new_one() {
+        for code in ["ExpiredToken", "ExpiredTokenException", "RequestExpired"] {
+            let error = refused(400, code, "the session is over");
+            assert_eq!(error.kind, ErrorKind::Denied);
+            let remedy = error.remedy.unwrap();
+            for part in ["have expired", "aws sso login", "AWS_SESSION_TOKEN", "carries on"] {
+                assert!(remedy.contains(part), "{code}: {remedy}");
+            }
+        }
+        assert!(refused(400, "RequestExpired", "").remedy.unwrap().contains("clock"));
     }
 
     #[test]

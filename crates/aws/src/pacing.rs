@@ -1,23 +1,12 @@
-//! Keeps to AWS's request budgets: one mechanism, under the HTTP client, so that no call and no retry goes past it.
+//! AWS's request budgets, and how a request waits for its place in them.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use aws_smithy_runtime_api::{
-    box_error::BoxError,
-    client::{
-        connector_metadata::ConnectorMetadata,
-        http::{
-            HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-            SharedHttpConnector,
-        },
-        orchestrator::HttpRequest,
-        runtime_components::{RuntimeComponents, RuntimeComponentsBuilder},
-    },
-};
-use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
 /// A bucket of tokens that is filled at a constant rate; every request takes one.
 #[derive(Debug)]
@@ -41,12 +30,68 @@ impl Bucket {
 
     /// Takes a token at `now` and tells how long to wait until it is there. Waiting requests are served in order.
     fn take(&self, now: Instant) -> Duration {
-        let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut level = lock(&self.level);
         let (tokens, since) = *level;
         let gained = now.saturating_duration_since(since).as_secs_f64() * self.rate;
         let tokens = (tokens + gained).min(self.burst) - 1.0;
         *level = (tokens, since.max(now));
         Duration::from_secs_f64((-tokens / self.rate).max(0.0))
+    }
+
+    /// Gives up what has been saved: AWS's own bucket is emptier than this one.
+    fn drain(&self) {
+        let mut level = lock(&self.level);
+        level.0 = level.0.min(0.0);
+    }
+}
+
+/// A window in time through which only so many requests pass.
+#[derive(Debug)]
+struct Window {
+    most: usize,
+    span: Duration,
+    /// When the last requests passed, or will, the oldest first; never more than `most`.
+    passed: Mutex<VecDeque<Instant>>,
+}
+
+impl Window {
+    fn new(most: usize, span: Duration) -> Self {
+        Self {
+            most,
+            span,
+            passed: Mutex::new(VecDeque::with_capacity(most)),
+        }
+    }
+
+    /// Takes a place at `now` or later and tells how long to wait for it. Waiting requests are served in order.
+    fn take(&self, now: Instant) -> Duration {
+        let mut passed = lock(&self.passed);
+        let mut at = now;
+        if passed.len() >= self.most
+            && let Some(oldest) = passed.pop_front()
+        {
+            at = at.max(oldest + self.span);
+        }
+        // A request that came later never goes first.
+        at = passed.back().map_or(at, |last| at.max(*last));
+        passed.push_back(at);
+        at.saturating_duration_since(now)
+    }
+}
+
+/// One budget.
+#[derive(Debug)]
+enum Budget {
+    Bucket(Bucket),
+    Window(Window),
+}
+
+impl Budget {
+    fn take(&self, now: Instant) -> Duration {
+        match self {
+            Self::Bucket(bucket) => bucket.take(now),
+            Self::Window(window) => window.take(now),
+        }
     }
 }
 
@@ -54,40 +99,50 @@ impl Bucket {
 #[derive(Debug)]
 pub(crate) struct Pacer {
     /// For calls that only read.
-    reads: Bucket,
+    reads: Budget,
     /// For all others; `None` is one budget for both.
-    writes: Option<Bucket>,
+    writes: Option<Budget>,
+}
+
+fn bucket(rate: f64, burst: f64) -> Budget {
+    Budget::Bucket(Bucket::new(rate, burst))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// EC2: 100 reads and then 20 per second as documented, half as many and then 5 per second for the rest
 /// (`aws-facts.md` 7.3).
 pub(crate) fn ec2() -> Pacer {
     Pacer {
-        reads: Bucket::new(20.0, 100.0),
-        writes: Some(Bucket::new(5.0, 50.0)),
+        reads: bucket(20.0, 100.0),
+        writes: Some(bucket(5.0, 50.0)),
     }
 }
 
 /// Elastic Load Balancing: no numbers are published; these have been found safe by others (`aws-facts.md` 7.3).
 pub(crate) fn elb() -> Pacer {
     Pacer {
-        reads: Bucket::new(50.0, 200.0),
-        writes: Some(Bucket::new(3.0, 20.0)),
+        reads: bucket(50.0, 200.0),
+        writes: Some(bucket(3.0, 20.0)),
     }
 }
 
 /// ACM: the quotas are per call and not known here, so this is on the careful side (`aws-facts.md` 7.3).
 pub(crate) fn acm() -> Pacer {
     Pacer {
-        reads: Bucket::new(10.0, 20.0),
-        writes: Some(Bucket::new(1.0, 10.0)),
+        reads: bucket(10.0, 20.0),
+        writes: Some(bucket(1.0, 10.0)),
     }
 }
 
-/// Route 53: five requests per second for the whole account, all calls together (`aws-facts.md` 5.4).
+/// Route 53: five requests per second for the whole account, all calls together (`aws-facts.md` 5.4). It is a hard limit
+/// without a burst, so this is a window and no bucket, which would let ten pass in its first second; a little longer than
+/// a second, because requests that were sent apart may arrive together.
 pub(crate) fn route53() -> Pacer {
     Pacer {
-        reads: Bucket::new(5.0, 5.0),
+        reads: Budget::Window(Window::new(5, Duration::from_millis(1100))),
         writes: None,
     }
 }
@@ -95,35 +150,46 @@ pub(crate) fn route53() -> Pacer {
 /// WAF: no numbers are published; these have been found safe by others (`aws-facts.md` 7.3).
 pub(crate) fn waf() -> Pacer {
     Pacer {
-        reads: Bucket::new(1.0, 2.0),
-        writes: Some(Bucket::new(0.5, 1.0)),
+        reads: bucket(1.0, 2.0),
+        writes: Some(bucket(0.5, 1.0)),
     }
 }
 
 /// STS: one call per run.
 pub(crate) fn sts() -> Pacer {
     Pacer {
-        reads: Bucket::new(5.0, 10.0),
+        reads: bucket(5.0, 10.0),
         writes: None,
     }
 }
 
 impl Pacer {
-    async fn wait(&self, request: &HttpRequest) {
-        let bucket = match &self.writes {
-            Some(writes) if !is_read(request) => writes,
+    /// Takes a place for a request, and tells how long to wait for it.
+    pub(crate) fn take(&self, is_read: bool) -> Duration {
+        self.budget(is_read).take(Instant::now())
+    }
+
+    /// Takes note that AWS asks to slow down: what waits behind the throttled request shall not run into the same.
+    pub(crate) fn slow_down(&self, is_read: bool) {
+        if let Budget::Bucket(bucket) = self.budget(is_read) {
+            bucket.drain();
+        }
+    }
+
+    fn budget(&self, is_read: bool) -> &Budget {
+        match &self.writes {
+            Some(writes) if !is_read => writes,
             _ => &self.reads,
-        };
-        let pause = bucket.take(Instant::now());
-        if !pause.is_zero() {
-            tracing::debug!(milliseconds = pause.as_millis(), "pacing");
-            tokio::time::sleep(pause).await;
         }
     }
 }
 
-/// Whether a request only reads, told by the name of the operation in the two protocols of EC2, ELB and ACM.
-fn is_read(request: &HttpRequest) -> bool {
+/// Whether a request only reads, told by the name of the operation in the protocols of EC2, ELB and ACM, and by the method
+/// in that of Route 53.
+pub(crate) fn is_read(request: &HttpRequest) -> bool {
+    if request.method() == "GET" && !request.headers().contains_key("x-amz-target") {
+        return true;
+    }
     let target = request.headers().get("x-amz-target");
     let operation = match target {
         Some(target) => target.rsplit('.').next().unwrap_or_default().as_bytes(),
@@ -136,62 +202,6 @@ fn is_read(request: &HttpRequest) -> bool {
     ["Describe", "List", "Get"]
         .iter()
         .any(|verb| operation.starts_with(verb.as_bytes()))
-}
-
-/// An HTTP client whose requests keep to the budgets of a service.
-#[derive(Debug)]
-pub(crate) struct Paced {
-    inner: SharedHttpClient,
-    pacer: Arc<Pacer>,
-}
-
-impl Paced {
-    /// Paces `inner`.
-    pub(crate) fn new(inner: SharedHttpClient, pacer: Arc<Pacer>) -> Self {
-        Self { inner, pacer }
-    }
-}
-
-impl HttpClient for Paced {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(PacedConnector {
-            inner: self.inner.http_connector(settings, components),
-            pacer: Arc::clone(&self.pacer),
-        })
-    }
-
-    fn validate_base_client_config(
-        &self,
-        components: &RuntimeComponentsBuilder,
-        config: &ConfigBag,
-    ) -> Result<(), BoxError> {
-        self.inner.validate_base_client_config(components, config)
-    }
-
-    fn validate_final_config(&self, components: &RuntimeComponents, config: &ConfigBag) -> Result<(), BoxError> {
-        self.inner.validate_final_config(components, config)
-    }
-
-    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
-        self.inner.connector_metadata()
-    }
-}
-
-#[derive(Debug)]
-struct PacedConnector {
-    inner: SharedHttpConnector,
-    pacer: Arc<Pacer>,
-}
-
-impl HttpConnector for PacedConnector {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let inner = self.inner.clone();
-        let pacer = Arc::clone(&self.pacer);
-        HttpConnectorFuture::new(async move {
-            pacer.wait(&request).await;
-            inner.call(request).await
-        })
-    }
 }
 
 #[cfg(test)]
@@ -222,11 +232,48 @@ mod tests {
     }
 
     #[test]
+    fn what_was_saved_is_given_up_when_aws_asks_to_slow_down() {
+        let bucket = Bucket::new(5.0, 50.0);
+        bucket.drain();
+        let now = Instant::now();
+        assert!(bucket.take(now) > Duration::from_millis(150));
+        bucket.take(now);
+        // Those that wait already keep their place.
+        bucket.drain();
+        assert!(bucket.take(now) > Duration::from_millis(500));
+    }
+
+    #[test]
+    fn no_second_has_more_requests_than_the_window() {
+        let window = Window::new(5, Duration::from_secs(1));
+        let start = Instant::now();
+        // They come as a crowd, then one by one, then after a rest.
+        let moments = (0..30).map(|_| 0).chain((0..50).map(|at| at * 37)).chain([60_000; 12]);
+        let sent: Vec<Duration> = moments
+            .map(|at| {
+                let at = Duration::from_millis(at);
+                at + window.take(start + at)
+            })
+            .collect();
+        assert!(sent.is_sorted());
+        assert_eq!(sent[4], Duration::ZERO);
+        assert_eq!(sent[5], Duration::from_secs(1));
+        for (first, sixth) in sent.iter().zip(sent.iter().skip(5)) {
+            assert!(*sixth - *first >= Duration::from_secs(1), "{sent:?}");
+        }
+    }
+
+    #[test]
     fn reading_calls_are_told_from_the_rest() {
-        let query = |body: &'static str| HttpRequest::new(SdkBody::from(body));
+        let query = |body: &'static str| {
+            let mut request = HttpRequest::new(SdkBody::from(body));
+            request.set_method("POST").unwrap();
+            request
+        };
         assert!(is_read(&query("Action=DescribeLoadBalancers&Version=2015-12-01")));
         assert!(!is_read(&query("Action=CreateListener&Version=2015-12-01")));
-        let mut json = HttpRequest::new(SdkBody::from("{}"));
+        assert!(is_read(&HttpRequest::new(SdkBody::empty())));
+        let mut json = query("{}");
         json.headers_mut()
             .insert("x-amz-target", "CertificateManager.ListCertificates");
         assert!(is_read(&json));

@@ -9,9 +9,13 @@ use aws_smithy_runtime_api::client::{
     interceptors::context::InterceptorContext,
     retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority},
 };
-use reconcile_engine::CloudError;
+use reconcile_engine::{CloudError, ErrorKind};
 
-use crate::error::CloudErrorExt;
+use crate::{
+    answer, attempts,
+    error::{CloudErrorExt, is_throttle, kind_of},
+    limits::FAILED_ATTEMPTS,
+};
 
 /// How often a call is made whose object is said not to exist although it has just been made: about 16 seconds.
 const TRIES: u32 = 6;
@@ -58,24 +62,35 @@ where
     }
 }
 
-/// Corrects the SDK's classification by the code in the answer.
+/// Corrects the SDK's classification by the code in the answer, and by how often the call has been tried.
 ///
-/// The codes are looked for in the text of the answer, because several of them are not in the models of the services
-/// that send them.
+/// The codes are taken from the text of the answer, because several of them are not in the models of the services that send
+/// them.
 #[derive(Debug)]
 pub(crate) struct Classifier;
 
 impl ClassifyRetry for Classifier {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let Some(response) = context.response() else {
-            return RetryAction::NoActionIndicated;
+        self.classify_retry_v2(context, &RetryAction::NoActionIndicated)
+    }
+
+    fn classify_retry_v2(&self, context: &InterceptorContext, previous: &RetryAction) -> RetryAction {
+        let judged = match context.response() {
+            Some(response) => {
+                let body = response.body().bytes().unwrap_or_default();
+                let header = response.headers().get("x-amzn-errortype");
+                let status = response.status().as_u16();
+                let code = (status >= 400).then(|| answer::code(header, body)).flatten();
+                judge(status, code.as_deref())
+            }
+            None => RetryAction::NoActionIndicated,
         };
-        let body = response.body().bytes().unwrap_or_default();
-        let kind = response.headers().get("x-amzn-errortype").unwrap_or_default();
-        classify(
-            response.status().as_u16(),
-            &format!("{kind}\n{}", String::from_utf8_lossy(body)),
-        )
+        let action = if judged == RetryAction::NoActionIndicated {
+            previous.clone()
+        } else {
+            judged
+        };
+        patient(action, attempts::number())
     }
 
     fn name(&self) -> &'static str {
@@ -83,25 +98,35 @@ impl ClassifyRetry for Classifier {
     }
 
     fn priority(&self) -> RetryClassifierPriority {
-        RetryClassifierPriority::run_after(RetryClassifierPriority::modeled_as_retryable_classifier())
+        // Behind all of the SDK's, so that what it wants tried again is bounded here too.
+        RetryClassifierPriority::run_after(RetryClassifierPriority::transient_error_classifier())
     }
 }
 
-/// What to do about an answer with this status and text.
-fn classify(status: u16, text: &str) -> RetryAction {
+/// What to do about an answer with this status and code.
+pub(crate) fn judge(status: u16, code: Option<&str>) -> RetryAction {
     if status < 400 {
         return RetryAction::NoActionIndicated;
     }
-    let has = |code: &str| text.contains(code);
-    if has("LimitExceededException") {
-        // The SDK takes it for throttling; ACM means a quota, which no waiting gives back.
+    let code = code.unwrap_or_default();
+    if status == 429 || is_throttle(code) {
+        return RetryAction::throttling_error();
+    }
+    match kind_of(code, Some(status)) {
+        ErrorKind::Unavailable if code != "WAFUnavailableEntityException" => RetryAction::transient_error(),
+        // The SDK takes ACM's `LimitExceededException` for throttling; it is a quota, which no waiting gives back. A missing
+        // permission is not given by asking again either.
+        ErrorKind::Quota | ErrorKind::Denied => RetryAction::RetryForbidden,
+        _ => RetryAction::NoActionIndicated,
+    }
+}
+
+/// The attempts that a call has before it is given up: many where AWS asks to slow down, fewer for other passing failures.
+fn patient(action: RetryAction, attempt: u32) -> RetryAction {
+    if action.should_retry() && action != RetryAction::throttling_error() && attempt >= FAILED_ATTEMPTS {
         RetryAction::RetryForbidden
-    } else if has("PriorRequestNotComplete") || status == 429 {
-        RetryAction::throttling_error()
-    } else if has("RequestInProgressException") || has("HealthUnavailable") {
-        RetryAction::transient_error()
     } else {
-        RetryAction::NoActionIndicated
+        action
     }
 }
 
@@ -110,19 +135,86 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotas_are_not_taken_for_throttling() {
-        let text = r#"{"__type":"LimitExceededException","message":"quota"}"#;
-        assert_eq!(classify(400, text), RetryAction::RetryForbidden);
+    fn quotas_and_denials_are_not_taken_for_throttling() {
+        for code in [
+            "LimitExceededException",
+            "TooManyTargetGroups",
+            "TooManyLoadBalancers",
+            "RulesPerSecurityGroupLimitExceeded",
+            "SecurityGroupLimitExceeded",
+            "WAFLimitsExceededException",
+            "AccessDenied",
+            "AccessDeniedException",
+            "UnauthorizedOperation",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "RequestExpired",
+        ] {
+            // Whatever the status is.
+            assert_eq!(judge(400, Some(code)), RetryAction::RetryForbidden, "{code}");
+            assert_eq!(judge(503, Some(code)), RetryAction::RetryForbidden, "{code}");
+        }
     }
 
     #[test]
-    fn passing_failures_are_retried() {
-        let text = "<Error><Code>PriorRequestNotComplete</Code></Error>";
-        assert!(classify(400, text).should_retry());
-        assert!(classify(429, "").should_retry());
-        assert!(classify(400, "RequestInProgressException").should_retry());
-        assert_eq!(classify(400, "InvalidChangeBatch"), RetryAction::NoActionIndicated);
-        assert_eq!(classify(200, "LimitExceededException"), RetryAction::NoActionIndicated);
+    fn every_way_to_ask_to_slow_down_is_understood() {
+        for code in [
+            "Throttling",
+            "ThrottlingException",
+            "ThrottledException",
+            "RequestThrottled",
+            "RequestThrottledException",
+            "TooManyRequestsException",
+            "RequestLimitExceeded",
+            "EC2ThrottledException",
+            "BandwidthLimitExceeded",
+            "SlowDown",
+            "PriorRequestNotComplete",
+        ] {
+            for status in [400, 503] {
+                assert_eq!(judge(status, Some(code)), RetryAction::throttling_error(), "{code}");
+            }
+        }
+        assert_eq!(judge(429, None), RetryAction::throttling_error());
+    }
+
+    #[test]
+    fn other_failures_pass_or_do_not() {
+        for code in [
+            "RequestTimeout",
+            "RequestTimeoutException",
+            "RequestInProgressException",
+            "HealthUnavailable",
+            "InsufficientCapacity",
+            "WAFInternalErrorException",
+            "InternalFailure",
+        ] {
+            assert_eq!(judge(400, Some(code)), RetryAction::transient_error(), "{code}");
+        }
+        for status in [500, 502, 503, 504] {
+            assert_eq!(judge(status, None), RetryAction::transient_error());
+            assert_eq!(judge(status, Some("SomethingNew")), RetryAction::transient_error());
+        }
+        for code in [
+            "InvalidChangeBatch",
+            "InvalidConfigurationRequest",
+            "OperationNotPermitted",
+            "TargetGroupNotFound",
+            "InvalidGroup.NotFound",
+            "DuplicateListener",
+            "ValidationError",
+        ] {
+            assert_eq!(judge(400, Some(code)), RetryAction::NoActionIndicated, "{code}");
+        }
+        assert_eq!(judge(200, Some("Throttling")), RetryAction::NoActionIndicated);
+    }
+
+    #[test]
+    fn throttling_is_borne_longer_than_what_does_not_answer() {
+        let (throttled, failed) = (RetryAction::throttling_error(), RetryAction::transient_error());
+        assert_eq!(patient(failed.clone(), FAILED_ATTEMPTS - 1), failed);
+        assert_eq!(patient(failed, FAILED_ATTEMPTS), RetryAction::RetryForbidden);
+        assert_eq!(patient(throttled.clone(), FAILED_ATTEMPTS), throttled);
     }
 
     #[tokio::test]

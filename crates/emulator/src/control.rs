@@ -139,8 +139,20 @@ pub enum FaultKind {
     Latency,
     /// Answers that the caller is not allowed.
     Deny,
+    /// Answers that the caller's session is over, by each service's own code.
+    Expire,
     /// Answers with an error code.
     Error,
+    /// Answers with any text, see [`Fault::body`], as a proxy on the way does, without carrying the request out.
+    ReplaceBefore,
+    /// Carries the request out and answers with any text.
+    ReplaceAfter,
+    /// Carries the request out and answers with the first half of the answer, as if it were the whole.
+    Truncate,
+    /// Carries the request out and closes the connection in the middle of the answer.
+    Abort,
+    /// Carries the request out and stops in the middle of the answer for a while.
+    Stall,
 }
 
 /// A fault to be injected. Hits every matching request until cleared, unless limited.
@@ -156,7 +168,13 @@ pub struct Fault {
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<u32>,
     times: Option<u32>,
     probability: f64,
 }
@@ -171,7 +189,10 @@ impl Fault {
             status: None,
             code: None,
             message: None,
+            body: None,
+            content_type: None,
             seconds: None,
+            after: None,
             times: None,
             probability: 1.0,
         }
@@ -181,6 +202,13 @@ impl Fault {
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
+        self
+    }
+
+    /// Lets so many requests pass before it hits the first.
+    #[must_use]
+    pub fn after(mut self, requests: u32) -> Self {
+        self.after = Some(requests);
         self
     }
 
@@ -206,7 +234,15 @@ impl Fault {
         self
     }
 
-    /// How late to answer.
+    /// What to answer in AWS's place, with status 200 unless another is set.
+    #[must_use]
+    pub fn body(mut self, content_type: &str, text: &str) -> Self {
+        self.content_type = Some(content_type.to_owned());
+        self.body = Some(text.to_owned());
+        self
+    }
+
+    /// How late to answer, or for how long to stop in the middle.
     #[must_use]
     pub fn delay(mut self, time: Duration) -> Self {
         self.seconds = Some(time.as_secs_f64());

@@ -2,17 +2,24 @@
 
 use reconcile_engine::ErrorKind;
 
-/// What sort of failure a code stands for (`aws-facts.md` 7.2 and the sections of the services).
-pub(super) fn kind_of(code: &str, status: Option<u16>) -> ErrorKind {
-    const THROTTLES: [&str; 7] = [
+/// Whether a code asks to slow down (`aws-facts.md` 7.2).
+pub(crate) fn is_throttle(code: &str) -> bool {
+    const PREFIXES: [&str; 8] = [
         "Throttling",
         "Throttled",
+        "RequestThrottled",
         "TooManyRequests",
         "RequestLimitExceeded",
         "BandwidthLimitExceeded",
         "SlowDown",
-        "EC2ThrottledException",
+        "EC2Throttled",
     ];
+    // Another change of the same zone or load balancer is under way.
+    PREFIXES.iter().any(|prefix| code.starts_with(prefix)) || code == "PriorRequestNotComplete"
+}
+
+/// What sort of failure a code stands for (`aws-facts.md` 7.2 and the sections of the services).
+pub(crate) fn kind_of(code: &str, status: Option<u16>) -> ErrorKind {
     const OUTAGES: [&str; 10] = [
         "RequestTimeout",
         "RequestTimeoutException",
@@ -25,9 +32,8 @@ pub(super) fn kind_of(code: &str, status: Option<u16>) -> ErrorKind {
         "WAFInternalErrorException",
         "WAFUnavailableEntityException",
     ];
-    const CONFLICTS: [&str; 6] = [
+    const CONFLICTS: [&str; 5] = [
         "InvalidChangeBatch",
-        "PriorRequestNotComplete",
         "ConflictException",
         "PriorityInUse",
         "TargetGroupAssociationLimit",
@@ -35,7 +41,7 @@ pub(super) fn kind_of(code: &str, status: Option<u16>) -> ErrorKind {
     ];
     let starts = |prefix: &str| code.starts_with(prefix);
     let ends = |suffix: &str| code.ends_with(suffix);
-    if THROTTLES.iter().any(|throttle| starts(throttle)) || ends("Throttled") || OUTAGES.contains(&code) {
+    if is_throttle(code) || OUTAGES.contains(&code) {
         ErrorKind::Unavailable
     } else if starts("AccessDenied") || code == "UnauthorizedOperation" || is_credential_code(code) {
         ErrorKind::Denied
@@ -66,7 +72,7 @@ pub(super) fn kind_of(code: &str, status: Option<u16>) -> ErrorKind {
 
 /// Whether a code says that the credentials themselves are no good.
 fn is_credential_code(code: &str) -> bool {
-    const CODES: [&str; 13] = [
+    const CODES: [&str; 14] = [
         "AuthFailure",
         "ExpiredToken",
         "ExpiredTokenException",
@@ -79,6 +85,7 @@ fn is_credential_code(code: &str) -> bool {
         "OptInRequired",
         "RequestExpired",
         "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
         "UnrecognizedClientException",
     ];
     CODES.contains(&code)
@@ -96,10 +103,17 @@ pub(super) fn remedy_of(operation: &str, kind: ErrorKind, code: &str, message: &
         );
     }
     let text = match code {
-        "ExpiredToken" | "ExpiredTokenException" => {
-            "the credentials have expired: sign in again (`aws sso login`) and run again"
+        "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => {
+            "the credentials have expired: get new ones (`aws sso login`, or new values of AWS_ACCESS_KEY_ID, \
+             AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN) and run again: it carries on from here"
         }
-        "RequestExpired" | "SignatureDoesNotMatch" | "InvalidSignatureException" => {
+        // EC2's code for both.
+        "RequestExpired" => {
+            "the credentials have expired, or this computer's clock goes wrong: get new ones (`aws sso login`, or new \
+             values of AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN), or set the clock, and run again: it \
+             carries on from here"
+        }
+        "SignatureDoesNotMatch" | "InvalidSignatureException" => {
             "check this computer's clock, and the secret access key"
         }
         "OptInRequired" => "enable the region or the service in the account",

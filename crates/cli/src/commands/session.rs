@@ -3,7 +3,7 @@
 use std::{io, path::Path};
 
 use jiff::Timestamp;
-use reconcile_aws::{Aws, Options};
+use reconcile_aws::{Aws, Notices, Options};
 use reconcile_core::{
     config::{Config, Fingerprint, SiteName},
     observed::{Identity, Observed},
@@ -165,7 +165,9 @@ pub(super) async fn connect(config: &Config) -> Result<Aws, CommandError> {
         profile: config.profile.clone(),
         dns: config.dns.clone(),
     };
-    Ok(Aws::connect(options).await?)
+    // In long silences a user wants to know who is waited for.
+    let notices = Notices::new(|what| output::note(&format!("note: {what}\n")));
+    Ok(Aws::connect_telling(options, notices).await?)
 }
 
 /// What is in AWS of all that the configuration and the state name.

@@ -13,7 +13,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from . import control, wire
-from .faults import Fault
+from .faults import AFTERWARDS, Fault
 from .state import STATE
 
 Headers = list[tuple[str, str]]
@@ -39,15 +39,20 @@ class Application:
         environ["wsgi.input"] = io.BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
         if environ.get("PATH_INFO", "").startswith("/_control/"):
+            fault = None
             status, headers, answer = control.respond(environ, body)
         else:
-            status, headers, answer = self._serve(environ, body)
+            fault, status, headers, answer = self._serve(environ, body)
+        if fault is not None and fault.kind == "truncate":
+            answer = answer[: len(answer) // 2]
         headers = [pair for pair in headers if pair[0].lower() != "content-length"]
         headers.append(("Content-Length", str(len(answer))))
         start_response(f"{status} {'OK' if status < 400 else 'Error'}", headers)
-        return [answer]
+        return in_halves(fault, environ, answer) if is_sent_in_halves(fault) else [answer]
 
-    def _serve(self, environ: dict[str, Any], body: bytes) -> tuple[int, Headers, bytes]:
+    def _serve(
+        self, environ: dict[str, Any], body: bytes
+    ) -> tuple[Fault | None, int, Headers, bytes]:
         call = wire.parse_call(environ, body)
         entry = STATE.journal.begin(call.service, call.action, call.parameters)
         if not entry["mutating"]:
@@ -59,19 +64,21 @@ class Application:
         self, environ: dict[str, Any], call: wire.Call, entry: dict[str, Any]
     ) -> tuple[int, Headers, bytes]:
         struck = STATE.faults.take(call.service, call.action)
-        time.sleep(sum(fault.seconds for fault in struck))
+        time.sleep(sum(fault.seconds for fault in struck if fault.kind != "stall"))
         fault = next((fault for fault in struck if fault.kind != "latency"), None)
         if fault is not None and fault.kind == "drop_before":
             drop(environ)
-        if fault is not None and fault.kind != "drop_after":
-            status, headers, answer = faulty_answer(fault, call)
-        else:
+        if fault is None or fault.kind in AFTERWARDS:
             status, headers, answer = self._answer(environ, call, entry["mutating"])
+            if fault is not None and fault.kind == "replace_after":
+                status, headers, answer = replaced(fault)
+        else:
+            status, headers, answer = faulty_answer(fault, call)
         entry["status"] = status
         entry["error"] = wire.error_code(answer) if status >= 400 else None
         if fault is not None and fault.kind == "drop_after":
             drop(environ)
-        return status, headers, answer
+        return fault, status, headers, answer
 
     def _answer(
         self, environ: dict[str, Any], call: wire.Call, mutating: bool
@@ -110,8 +117,30 @@ def drop(environ: dict[str, Any]) -> None:
     raise ConnectionDropped("connection dropped on order")
 
 
+def is_sent_in_halves(fault: Fault | None) -> bool:
+    """Whether something happens in the middle of the answer."""
+    return fault is not None and fault.kind in ("abort", "stall")
+
+
+def in_halves(fault: Fault, environ: dict[str, Any], answer: bytes) -> Iterable[bytes]:
+    """An answer that stops in the middle, for a while or for good."""
+    middle = len(answer) // 2
+    yield answer[:middle]
+    if fault.kind == "abort":
+        drop(environ)
+    time.sleep(fault.seconds)
+    yield answer[middle:]
+
+
+def replaced(fault: Fault) -> tuple[int, Headers, bytes]:
+    """What something between the caller and AWS answers in AWS's place."""
+    return fault.status or 200, [("Content-Type", fault.content_type)], fault.body.encode()
+
+
 def faulty_answer(fault: Fault, call: wire.Call) -> tuple[int, Headers, bytes]:
     """The answer of a fault that keeps moto out of the matter."""
+    if fault.kind == "replace_before":
+        return replaced(fault)
     if fault.kind == "throttle":
         code, message, status = wire.THROTTLING.get(call.service, wire.DEFAULT_THROTTLING)
     elif fault.kind == "deny":
@@ -122,6 +151,8 @@ def faulty_answer(fault: Fault, call: wire.Call) -> tuple[int, Headers, bytes]:
             f"{prefix}:{call.action} because no identity-based policy allows the "
             f"{prefix}:{call.action} action"
         )
+    elif fault.kind == "expire":
+        code, message, status = wire.EXPIRED.get(call.service, wire.DEFAULT_EXPIRED)
     elif fault.kind == "status":
         status = fault.status or 503
         code, message = ("ServiceUnavailable", "The service is unavailable, try again.")

@@ -1,4 +1,4 @@
-"""Faults that a test orders: throttling, errors, lost connections, latency."""
+"""Faults that a test orders: errors, lost connections, damaged answers, latency."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-KINDS = ("throttle", "status", "drop_before", "drop_after", "latency", "deny", "error")
+# Answers that keep moto out of the matter, and connections that end before it.
+INSTEAD = ("throttle", "status", "deny", "expire", "error", "drop_before", "replace_before")
+# What happens to the answer after the call has been carried out.
+AFTERWARDS = ("drop_after", "replace_after", "truncate", "abort", "stall")
+KINDS = ("latency", *INSTEAD, *AFTERWARDS)
 
 
 class InvalidFault(ValueError):
@@ -16,7 +20,7 @@ class InvalidFault(ValueError):
 
 @dataclass
 class Fault:
-    """One ordered fault; `times` counts down, `None` means always."""
+    """One ordered fault; `times` counts down, `None` means always. The first `after` calls pass."""
 
     service: str
     action: str
@@ -24,7 +28,10 @@ class Fault:
     status: int | None = None
     code: str | None = None
     message: str | None = None
+    body: str = ""
+    content_type: str = "text/html"
     seconds: float = 0.0
+    after: int = 0
     times: int | None = None
     probability: float = 1.0
 
@@ -78,6 +85,9 @@ class Faults:
                     continue
                 decisive = any(other.kind != "latency" for other in struck)
                 if fault.kind != "latency" and decisive:
+                    continue
+                if fault.after > 0:
+                    fault.after -= 1
                     continue
                 if random.random() >= fault.probability:
                     continue

@@ -37,6 +37,17 @@ DENIED = {
 }
 DEFAULT_DENIED = ("AccessDenied", 403)
 
+# What a caller gets whose session is over: code, text, status. EC2 has a code of its own, which it
+# also gives for a clock that goes wrong.
+EXPIRED_TEXT = "The security token included in the request is expired"
+EXPIRED = {
+    "acm": ("ExpiredTokenException", EXPIRED_TEXT, 400),
+    "ec2": ("RequestExpired", "Request has expired.", 400),
+    "s3": ("ExpiredToken", "The provided token has expired.", 400),
+    "wafv2": ("ExpiredTokenException", EXPIRED_TEXT, 400),
+}
+DEFAULT_EXPIRED = ("ExpiredToken", EXPIRED_TEXT, 403)
+
 # The prefix of a service's actions in IAM, where it is not the service's name.
 ACTION_PREFIXES = {"elbv2": "elasticloadbalancing"}
 

@@ -5,7 +5,9 @@ use std::{os::unix::fs::PermissionsExt, time::Duration};
 use reconcile_emulator::{Emulator, Fault, FaultKind, Scene, Seeded, Settings};
 use serde_json::{Value, json};
 
-use crate::support::{Desk, NO_DRAIN, Run, config, inventory, mutating_actions, no_changes, records, scene};
+use crate::support::{
+    Desk, NO_DRAIN, Run, config, inventory, mutating_actions, no_changes, quick_dns, records, scene, scene_of,
+};
 
 /// Asserts that a document is what the binary's own schema says.
 async fn assert_valid(desk: &Desk, schema: &str, documents: &[Value]) {
@@ -72,7 +74,7 @@ async fn a_saved_plan_is_carried_out_or_refused_with_what_moved() {
             data_plane: _data_plane,
         },
         desk,
-    ) = scene(1, NO_DRAIN).await;
+    ) = scene_of(&quick_dns(), NO_DRAIN).await;
     let shown = desk.run(&["plan", "--format", "json"]).await.expect(0);
     let pending = desk
         .run(&["plan", "--out", "plan.json", "--detailed-exitcode"])

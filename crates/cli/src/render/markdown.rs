@@ -223,10 +223,16 @@ fn step_lines(step: &Step, header: &Header<'_>, plan: &Plan) -> Vec<String> {
     let text = step::lines(step, header.drained_at(plan, step), header.now, Paint::PLAIN);
     // The last lines are the diff; they get their signs at the very left, where GitHub looks for them.
     let head = text.len().saturating_sub(diff);
-    let head = text
-        .into_iter()
-        .take(head)
-        .map(|line| format!("{sign} {}", line.trim_start()));
+    let head = text.into_iter().take(head).enumerate().map(|(number, line)| {
+        let line = line.trim_start();
+        match (number, line.split_once(' ')) {
+            // The sign says what the symbol says.
+            (0, Some((_, rest))) if sign != ' ' => format!("{sign} {rest}"),
+            (0, _) => format!("  {line}"),
+            (_, Some(("!", rest))) => format!("!     {rest}"),
+            _ => format!("      {line}"),
+        }
+    });
     let diff = settings::lines(&changes).into_iter().map(|line| {
         let sign = match line.sign {
             Sign::Removed => '-',

@@ -26,7 +26,7 @@ impl Fingerprint {
         let table: Table = text.parse().unwrap_or_default();
         let mut values = BTreeMap::new();
         for (key, value) in &table {
-            collect(key, value, &mut values);
+            collect(&name_of(key), value, &mut values);
         }
         let mut all = Sha256::new();
         for (path, value) in &values {
@@ -68,13 +68,25 @@ fn collect(path: &str, value: &Value, values: &mut BTreeMap<String, String>) {
     match value {
         Value::Table(table) if !table.is_empty() => {
             for (key, value) in table {
-                collect(&format!("{path}.{key}"), value, values);
+                collect(&format!("{path}.{}", name_of(key)), value, values);
             }
         }
         // As TOML writes it: `1` and `"1"` are not the same.
         other => {
             values.insert(path.to_owned(), other.to_string());
         }
+    }
+}
+
+/// A key as it stands in a path: dots within a key are no steps of the path.
+fn name_of(key: &str) -> String {
+    let is_bare = key
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if is_bare && !key.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{key:?}")
     }
 }
 
@@ -103,6 +115,17 @@ mod tests {
                 "`name` was added"
             ]
         );
-        assert_ne!(Fingerprint::of("a = 1").sha256, Fingerprint::of("a = '1'").sha256);
+        for (one, other) in [
+            ("a = 1", "a = '1'"),
+            ("a.b = 1", "'a.b' = 1"),
+            ("a = {}", "a = []"),
+            ("", "a = ''"),
+        ] {
+            assert_ne!(
+                Fingerprint::of(one).sha256,
+                Fingerprint::of(other).sha256,
+                "{one} and {other}"
+            );
+        }
     }
 }

@@ -135,11 +135,11 @@ fn stages(plan: &Plan) -> Vec<String> {
 /// Warnings in the open, notes folded.
 fn findings(all: &[Finding]) -> Vec<String> {
     let item = |finding: &Finding| {
-        let mut item = format!("{}: {}", code(&finding.subject), escaped(&finding.message));
-        if !finding.remedy.is_empty() {
-            item.push_str(&format!(" — *{}*", escaped(&finding.remedy)));
-        }
-        item
+        let remedy = match finding.remedy.as_str() {
+            "" => String::new(),
+            remedy => format!(" — *{}*", escaped(remedy)),
+        };
+        format!("{}: {}{remedy}", code(&finding.subject), escaped(&finding.message))
     };
     let of = |severity: Severity| all.iter().filter(move |finding| finding.severity == severity).map(item);
     let warnings = fitting(of(Severity::Warning).map(|text| format!("> - {text}")), "> - ");
@@ -407,7 +407,7 @@ mod tests {
                 Some(end) if line == end => fence = None,
                 Some(_) => {}
                 None if line.starts_with("```") => fence = Some(line.trim_end_matches("diff").to_owned()),
-                None => outside.push_str(&format!("{line}\n")),
+                None => outside.extend([line, "\n"]),
             }
         }
         assert!(fence.is_none(), "every block ends: {text}");

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
+use crate::naming::hexadecimal;
+
 /// Hexadecimal digits of the digest of one setting. It only has to tell two values of one setting apart.
 const SETTING_DIGITS: usize = 16;
 
@@ -36,14 +38,11 @@ impl Fingerprint {
             }
         }
         let settings = values.into_iter().map(|(path, value)| {
-            let digest: String = hexadecimal(&Sha256::digest(value))
-                .chars()
-                .take(SETTING_DIGITS)
-                .collect();
+            let digest = hexadecimal(&Sha256::digest(value)).take(SETTING_DIGITS).collect();
             (path, digest)
         });
         Self {
-            sha256: hexadecimal(&all.finalize()),
+            sha256: hexadecimal(&all.finalize()).collect(),
             settings: settings.collect(),
         }
     }
@@ -88,10 +87,6 @@ fn name_of(key: &str) -> String {
     } else {
         format!("{key:?}")
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

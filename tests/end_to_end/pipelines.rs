@@ -9,6 +9,16 @@ use crate::support::{
     Desk, NO_DRAIN, Run, config, inventory, mutating_actions, no_changes, quick_dns, records, scene, scene_of,
 };
 
+const WORKFLOW: &str = include_str!("../../examples/github-actions/reconcile.yml");
+
+/// Which jobs of the workflow may ask for a token, and how often they ask for credentials.
+const LOOK: &str = r#"
+import yaml
+workflow = yaml.safe_load(given)
+show({name: [job["permissions"]["id-token"], sum("aws-actions/" in step.get("uses", "") for step in job["steps"])]
+      for name, job in workflow["jobs"].items()})
+"#;
+
 /// Asserts that a document is what the binary's own schema says.
 async fn assert_valid(desk: &Desk, schema: &str, documents: &[Value]) {
     let schema: Value = serde_json::from_str(&desk.run(&["schema", schema]).await.expect(0).stdout).unwrap();
@@ -337,13 +347,6 @@ async fn the_shell_example_keeps_a_site() {
     no_changes(&desk).await;
 
     // The workflow is YAML, and every job that talks to AWS may ask for a token.
-    const WORKFLOW: &str = include_str!("../../examples/github-actions/reconcile.yml");
-    const LOOK: &str = r#"
-import yaml
-workflow = yaml.safe_load(given)
-show({name: [job["permissions"]["id-token"], sum("aws-actions/" in step.get("uses", "") for step in job["steps"])]
-      for name, job in workflow["jobs"].items()})
-"#;
     let jobs = emulator.boto3_with(LOOK, &json!(WORKFLOW)).await.unwrap();
     let asked = json!(["write", 1]);
     assert_eq!(

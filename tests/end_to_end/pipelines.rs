@@ -5,7 +5,19 @@ use std::{os::unix::fs::PermissionsExt, time::Duration};
 use reconcile_emulator::{Emulator, Fault, FaultKind, Scene, Seeded, Settings};
 use serde_json::{Value, json};
 
-use crate::support::{Desk, NO_DRAIN, Run, config, inventory, mutating_actions, no_changes, records, scene};
+use crate::support::{
+    Desk, NO_DRAIN, Run, config, inventory, mutating_actions, no_changes, quick_dns, records, scene, scene_of,
+};
+
+const WORKFLOW: &str = include_str!("../../examples/github-actions/reconcile.yml");
+
+/// Which jobs of the workflow may ask for a token, and how often they ask for credentials.
+const LOOK: &str = r#"
+import yaml
+workflow = yaml.safe_load(given)
+show({name: [job["permissions"]["id-token"], sum("aws-actions/" in step.get("uses", "") for step in job["steps"])]
+      for name, job in workflow["jobs"].items()})
+"#;
 
 /// Asserts that a document is what the binary's own schema says.
 async fn assert_valid(desk: &Desk, schema: &str, documents: &[Value]) {
@@ -72,7 +84,7 @@ async fn a_saved_plan_is_carried_out_or_refused_with_what_moved() {
             data_plane: _data_plane,
         },
         desk,
-    ) = scene(1, NO_DRAIN).await;
+    ) = scene_of(&quick_dns(), NO_DRAIN).await;
     let shown = desk.run(&["plan", "--format", "json"]).await.expect(0);
     let pending = desk
         .run(&["plan", "--out", "plan.json", "--detailed-exitcode"])
@@ -335,13 +347,6 @@ async fn the_shell_example_keeps_a_site() {
     no_changes(&desk).await;
 
     // The workflow is YAML, and every job that talks to AWS may ask for a token.
-    const WORKFLOW: &str = include_str!("../../examples/github-actions/reconcile.yml");
-    const LOOK: &str = r#"
-import yaml
-workflow = yaml.safe_load(given)
-show({name: [job["permissions"]["id-token"], sum("aws-actions/" in step.get("uses", "") for step in job["steps"])]
-      for name, job in workflow["jobs"].items()})
-"#;
     let jobs = emulator.boto3_with(LOOK, &json!(WORKFLOW)).await.unwrap();
     let asked = json!(["write", 1]);
     assert_eq!(

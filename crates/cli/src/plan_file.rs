@@ -19,7 +19,7 @@ pub(crate) fn write(path: &Path, file: &PlanFile) -> Result<(), CommandError> {
     let text = file.write().map_err(io::Error::from)?;
     put(path, text.as_bytes()).map_err(|error| {
         Failure::new(format!("cannot save the plan in `{}`: {error}", path.display()))
-            .hint("name a file in a folder that exists and is writable; nothing was changed")
+            .hint("name a new file, or an earlier plan, in a folder that exists and is writable; nothing was changed")
             .into()
     })
 }
@@ -27,6 +27,11 @@ pub(crate) fn write(path: &Path, file: &PlanFile) -> Result<(), CommandError> {
 fn put(path: &Path, content: &[u8]) -> io::Result<()> {
     if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
         return Err(io::Error::other("what stands there is no plain file"));
+    }
+    if holds_something_else(path)? {
+        return Err(io::Error::other(
+            "what stands there is no saved plan, and would be lost",
+        ));
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
@@ -36,6 +41,20 @@ fn put(path: &Path, content: &[u8]) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     File::open(folder)?.sync_all()
+}
+
+/// Whether a file is there that is neither empty nor a saved plan: the configuration, for example, by a slip.
+fn holds_something_else(path: &Path) -> io::Result<bool> {
+    let content = match fs::read(path) {
+        Ok(content) => content,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let is_plan = |text| match PlanFile::read(text) {
+        Ok(_) | Err(PlanFileError::OtherVersion { .. }) => true,
+        Err(PlanFileError::Damaged { .. } | PlanFileError::TooLarge | PlanFileError::Contradiction { .. }) => false,
+    };
+    Ok(!content.is_empty() && !std::str::from_utf8(&content).is_ok_and(is_plan))
 }
 
 /// Reads a plan.
@@ -69,7 +88,7 @@ mod tests {
     fn a_file_is_the_owners_alone_and_replaces_plain_files_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plan.json");
-        for content in [b"one".as_slice(), b"two"] {
+        for content in [b"".as_slice(), b"{ \"format_version\": 7 }", b"two"] {
             put(&path, content).unwrap();
             assert_eq!(fs::read(&path).unwrap(), content);
         }
@@ -82,7 +101,13 @@ mod tests {
         );
         let link = folder.path().join("link");
         symlink(&path, &link).unwrap();
-        for wrong in [&link, &folder.path().to_path_buf(), &folder.path().join("no/plan")] {
+        // The last content is no plan.
+        for wrong in [
+            &path,
+            &link,
+            &folder.path().to_path_buf(),
+            &folder.path().join("no/plan"),
+        ] {
             put(wrong, b"three").unwrap_err();
         }
         assert_eq!(fs::read(&path).unwrap(), b"two");

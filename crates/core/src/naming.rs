@@ -25,13 +25,15 @@ pub fn short_hash(parts: &[&str], digits: usize) -> String {
         hasher.update(part.as_bytes());
         hasher.update([0]);
     }
-    let digest = hasher.finalize();
-    digest
+    hexadecimal(&hasher.finalize()).take(digits).collect()
+}
+
+/// The hexadecimal digits of `bytes`.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> impl Iterator<Item = char> {
+    bytes
         .iter()
         .flat_map(|byte| [byte >> 4, byte & 15])
-        .take(digits)
         .filter_map(|digit| char::from_digit(u32::from(digit), 16))
-        .collect()
 }
 
 /// What the names of a stack's load balancers, target groups and security groups begin with.

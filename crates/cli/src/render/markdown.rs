@@ -135,11 +135,11 @@ fn stages(plan: &Plan) -> Vec<String> {
 /// Warnings in the open, notes folded.
 fn findings(all: &[Finding]) -> Vec<String> {
     let item = |finding: &Finding| {
-        let mut item = format!("{}: {}", code(&finding.subject), escaped(&finding.message));
-        if !finding.remedy.is_empty() {
-            item.push_str(&format!(" — *{}*", escaped(&finding.remedy)));
-        }
-        item
+        let remedy = match finding.remedy.as_str() {
+            "" => String::new(),
+            remedy => format!(" — *{}*", escaped(remedy)),
+        };
+        format!("{}: {}{remedy}", code(&finding.subject), escaped(&finding.message))
     };
     let of = |severity: Severity| all.iter().filter(move |finding| finding.severity == severity).map(item);
     let warnings = fitting(of(Severity::Warning).map(|text| format!("> - {text}")), "> - ");
@@ -223,10 +223,16 @@ fn step_lines(step: &Step, header: &Header<'_>, plan: &Plan) -> Vec<String> {
     let text = step::lines(step, header.drained_at(plan, step), header.now, Paint::PLAIN);
     // The last lines are the diff; they get their signs at the very left, where GitHub looks for them.
     let head = text.len().saturating_sub(diff);
-    let head = text
-        .into_iter()
-        .take(head)
-        .map(|line| format!("{sign} {}", line.trim_start()));
+    let head = text.into_iter().take(head).enumerate().map(|(number, line)| {
+        let line = line.trim_start();
+        match (number, line.split_once(' ')) {
+            // The sign says what the symbol says.
+            (0, Some((_, rest))) if sign != ' ' => format!("{sign} {rest}"),
+            (0, _) => format!("  {line}"),
+            (_, Some(("!", rest))) => format!("!     {rest}"),
+            _ => format!("      {line}"),
+        }
+    });
     let diff = settings::lines(&changes).into_iter().map(|line| {
         let sign = match line.sign {
             Sign::Removed => '-',
@@ -401,7 +407,7 @@ mod tests {
                 Some(end) if line == end => fence = None,
                 Some(_) => {}
                 None if line.starts_with("```") => fence = Some(line.trim_end_matches("diff").to_owned()),
-                None => outside.push_str(&format!("{line}\n")),
+                None => outside.extend([line, "\n"]),
             }
         }
         assert!(fence.is_none(), "every block ends: {text}");

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
+use crate::naming::hexadecimal;
+
 /// Hexadecimal digits of the digest of one setting. It only has to tell two values of one setting apart.
 const SETTING_DIGITS: usize = 16;
 
@@ -26,7 +28,7 @@ impl Fingerprint {
         let table: Table = text.parse().unwrap_or_default();
         let mut values = BTreeMap::new();
         for (key, value) in &table {
-            collect(key, value, &mut values);
+            collect(&name_of(key), value, &mut values);
         }
         let mut all = Sha256::new();
         for (path, value) in &values {
@@ -36,14 +38,11 @@ impl Fingerprint {
             }
         }
         let settings = values.into_iter().map(|(path, value)| {
-            let digest: String = hexadecimal(&Sha256::digest(value))
-                .chars()
-                .take(SETTING_DIGITS)
-                .collect();
+            let digest = hexadecimal(&Sha256::digest(value)).take(SETTING_DIGITS).collect();
             (path, digest)
         });
         Self {
-            sha256: hexadecimal(&all.finalize()),
+            sha256: hexadecimal(&all.finalize()).collect(),
             settings: settings.collect(),
         }
     }
@@ -68,7 +67,7 @@ fn collect(path: &str, value: &Value, values: &mut BTreeMap<String, String>) {
     match value {
         Value::Table(table) if !table.is_empty() => {
             for (key, value) in table {
-                collect(&format!("{path}.{key}"), value, values);
+                collect(&format!("{path}.{}", name_of(key)), value, values);
             }
         }
         // As TOML writes it: `1` and `"1"` are not the same.
@@ -78,8 +77,16 @@ fn collect(path: &str, value: &Value, values: &mut BTreeMap<String, String>) {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// A key as it stands in a path: dots within a key are no steps of the path.
+fn name_of(key: &str) -> String {
+    let is_bare = key
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if is_bare && !key.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{key:?}")
+    }
 }
 
 #[cfg(test)]
@@ -103,6 +110,17 @@ mod tests {
                 "`name` was added"
             ]
         );
-        assert_ne!(Fingerprint::of("a = 1").sha256, Fingerprint::of("a = '1'").sha256);
+        for (one, other) in [
+            ("a = 1", "a = '1'"),
+            ("a.b = 1", "'a.b' = 1"),
+            ("a = {}", "a = []"),
+            ("", "a = ''"),
+        ] {
+            assert_ne!(
+                Fingerprint::of(one).sha256,
+                Fingerprint::of(other).sha256,
+                "{one} and {other}"
+            );
+        }
     }
 }

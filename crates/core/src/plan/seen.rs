@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    config::Config,
+    config::{Config, Site},
     naming::RESOURCE_TAG,
     observed::{Actual, Observed, RecordSet, Status},
     state::State,
@@ -49,7 +49,7 @@ pub fn seen(config: &Config, observed: &Observed, state: &State) -> Seen {
         put(format!("hosted zone {}", zone.id), json(zone));
     }
     // A zone may hold ten thousand records of others.
-    let names: BTreeSet<&DomainName> = config.sites.values().flat_map(|site| site.names()).collect();
+    let names: BTreeSet<&DomainName> = config.sites.values().flat_map(Site::names).collect();
     for record in observed
         .record_sets
         .iter()

@@ -313,7 +313,9 @@ impl From<LockError> for CommandError {
     fn from(error: LockError) -> Self {
         let hint = match &error {
             LockError::Held { .. } => "wait until it has ended, or end it, then run again; nothing was changed",
-            LockError::System { .. } => "make the folder writable, or choose another file with `--state`",
+            LockError::System { .. } => {
+                "make the folder writable, or choose another file with `--state`; nothing was changed"
+            }
         };
         Failure::of(&error).hint(hint).into()
     }
@@ -326,10 +328,10 @@ impl From<ReadError> for CommandError {
             ReadError::Unusable {
                 source: StateError::TooNew { .. },
                 ..
-            } => "use the version of reconcile that wrote it, or a newer one",
+            } => "use the version of reconcile that wrote it, or a newer one; nothing was changed",
             ReadError::Unusable { .. } => {
                 "put back a copy of it (the file with `.backup` behind its name may be one), or run `reconcile state rebuild`: \
-                 what is in AWS is found again by its tags"
+                 what is in AWS is found again by its tags; nothing was changed"
             }
         };
         Failure::of(&error).hint(hint).into()

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use reconcile_aws::{Aws, Options};
 use reconcile_core::{
     config::{Config, SiteName},
+    limits,
     observed::{Identity, Observed},
     plan::{Plan, Stage},
     planner::{self, DestroyOptions},
@@ -17,6 +18,7 @@ use reconcile_probe::Network;
 use crate::{
     args::{CommonArgs, PlanArgs},
     error::{CommandError, Failure},
+    files::read_text,
     output::{self, Shell},
     render::{self, Header},
     store::{self, StateFile},
@@ -45,7 +47,7 @@ pub(super) struct Session {
 /// # Errors
 /// If it cannot be read, and every mistake in it.
 pub(super) fn read_config(path: &Path) -> Result<Config, CommandError> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = read_text(path, limits::CONFIG_BYTES).map_err(|error| {
         let failure = Failure::new(format!(
             "cannot read the configuration file `{}`: {error}",
             path.display()

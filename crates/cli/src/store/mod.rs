@@ -11,11 +11,14 @@ use std::{
 
 use reconcile_core::{
     config::StackName,
+    limits,
     state::{State, StateError},
 };
 use reconcile_engine::{StateStore, StoreError};
 use tempfile::NamedTempFile;
 use thiserror::Error;
+
+use crate::files::read_text;
 
 pub(crate) use lock::{Holder, Lock, LockError};
 
@@ -86,7 +89,7 @@ impl StateFile {
     /// # Errors
     /// If it cannot be read or used.
     pub(crate) fn existing(&self) -> Result<Option<State>, ReadError> {
-        let text = match fs::read_to_string(&self.path) {
+        let text = match read_text(&self.path, limits::STATE_BYTES) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             // No text at all is damage of the content, not of the way to it.

@@ -332,7 +332,9 @@ impl From<LockError> for CommandError {
                 "wait until it has ended (`--lock-timeout 5m` does), or end it, then run again; nothing was changed"
             }
             LockError::Interrupted => return Failure::of(&error).into(),
-            LockError::System { .. } => "make the folder writable, or choose another file with `--state`",
+            LockError::System { .. } => {
+                "make the folder writable, or choose another file with `--state`; nothing was changed"
+            }
         };
         Failure::of(&error).hint(hint).into()
     }
@@ -345,7 +347,7 @@ impl From<ReadError> for CommandError {
             ReadError::Unusable {
                 source: StateError::TooNew { .. },
                 ..
-            } => "use the version of reconcile that wrote it, or a newer one",
+            } => "use the version of reconcile that wrote it, or a newer one; nothing was changed",
             ReadError::Unusable {
                 backup: Some(path),
                 place,
@@ -353,13 +355,14 @@ impl From<ReadError> for CommandError {
             } => {
                 let hint = format!(
                     "the newest earlier state that can be used is `{}`: copy it to `{place}`, or run `reconcile state rebuild`: \
-                     what is in AWS is found again by its tags",
+                     what is in AWS is found again by its tags; nothing was changed",
                     path.display()
                 );
                 return Failure::of(&error).hint(hint).into();
             }
             ReadError::Unusable { .. } => {
-                "put back a copy of it, or run `reconcile state rebuild`: what is in AWS is found again by its tags"
+                "put back a copy of it, or run `reconcile state rebuild`: what is in AWS is found again by its tags; \
+                 nothing was changed"
             }
         };
         Failure::of(&error).hint(hint).into()

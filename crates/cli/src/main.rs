@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod error;
+mod files;
 mod logging;
 mod output;
 mod plan_file;

@@ -148,7 +148,9 @@ pub(crate) struct Notes;
 
 impl Write for Notes {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        note(&String::from_utf8_lossy(line));
+        // One event is one line, whatever line ends a message of somebody else has.
+        let text = String::from_utf8_lossy(line);
+        note(&(text.trim_end_matches('\n').replace('\n', "\\n") + "\n"));
         Ok(line.len())
     }
 

@@ -240,19 +240,16 @@ impl State {
             format_version: u32,
         }
         let damaged = |error: serde_json::Error| StateError::Damaged {
-            line: error.line(),
-            column: error.column(),
+            // Of a text without anything the serialiser says 0.
+            line: error.line().max(1),
+            column: error.column().max(1),
             message: without_position(&error),
         };
         if text.len() > limits::STATE_BYTES {
             return Err(StateError::Damaged {
                 line: 1,
                 column: 1,
-                message: format!(
-                    "it has {} bytes, and no state has more than {}",
-                    text.len(),
-                    limits::STATE_BYTES
-                ),
+                message: format!("it is longer than {} bytes, which no state is", limits::STATE_BYTES),
             });
         }
         let Version { format_version } = serde_json::from_str(text).map_err(damaged)?;

@@ -59,6 +59,8 @@ struct Tally {
     in_use: bool,
     /// Steps that could not be begun though nothing stops the run.
     stuck: bool,
+    /// A step is done but for the look at what AWS made of it.
+    is_cut: bool,
     /// The store lacks what the run did last.
     is_unsaved: bool,
 }
@@ -135,9 +137,11 @@ impl<E: Environment> Run<'_, E> {
 
     fn note(&self, step: &Step, ending: Flow<Ending>, tally: &mut Tally) {
         match ending {
-            Ok(Ending::Done) => {
-                tally.done.push(step.id);
-                self.tell(step, Event::Finished);
+            Ok(Ending::Done) => self.count_as_done(step, tally),
+            // What was left is the look at what AWS made of it; the next plan has that.
+            Err(Break::Stopped) if self.is_recorded(&step.address) && step.action.is_mutating() => {
+                tally.is_cut = true;
+                self.count_as_done(step, tally);
             }
             Ok(Ending::Later(not_before)) => {
                 tally.later = tally.later.max(Some(not_before));
@@ -162,6 +166,11 @@ impl<E: Environment> Run<'_, E> {
         }
     }
 
+    fn count_as_done(&self, step: &Step, tally: &mut Tally) {
+        tally.done.push(step.id);
+        self.tell(step, Event::Finished);
+    }
+
     fn conclude(self, plan: &Plan, tally: Tally) -> Result<Outcome, ApplyError> {
         let done = tally.done;
         let undone = || plan.steps.iter().filter(|step| !done.contains(&step.id));
@@ -183,9 +192,9 @@ impl<E: Environment> Run<'_, E> {
         if tally.stuck {
             return Err(ApplyError::Order { done, left });
         }
-        let kind = if left.is_empty() {
+        let kind = if left.is_empty() && !tally.is_cut {
             OutcomeKind::Complete
-        } else if self.options.stop.is_raised() {
+        } else if self.options.stop.is_raised() || tally.is_cut {
             OutcomeKind::Interrupted
         } else if let Some(not_before) = tally.later {
             OutcomeKind::Later { not_before }

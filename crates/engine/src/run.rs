@@ -1,6 +1,6 @@
 //! What the steps of one run share.
 
-use std::{cell::RefCell, future::Future, pin::pin, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, future::Future, pin::pin, time::Duration};
 
 use futures_util::future::{Either, select};
 use jiff::Timestamp;
@@ -23,6 +23,8 @@ pub(crate) struct Run<'a, E: Environment> {
     pub(crate) stack: &'a StackName,
     pub(crate) journal: Journal<'a, E::Store>,
     pub(crate) warnings: RefCell<Vec<Warning>>,
+    /// Resources with a call of this run, and whether its result is recorded.
+    pub(crate) calls: RefCell<BTreeMap<Address, bool>>,
     /// Raised when a step fails: nothing new is begun then, and waits end.
     pub(crate) failed: (Stopper, StopSignal),
 }
@@ -63,6 +65,7 @@ impl<'a, E: Environment> Run<'a, E> {
             stack,
             journal: Journal::new(state, environment.store()),
             warnings: RefCell::new(Vec::new()),
+            calls: RefCell::new(BTreeMap::new()),
             failed: stop_signal(),
         }
     }
@@ -113,6 +116,7 @@ impl<'a, E: Environment> Run<'a, E> {
         token: Option<&str>,
         remember: impl FnOnce(&mut State),
     ) -> Flow<()> {
+        self.calls.borrow_mut().insert(address.clone(), false);
         if self.options.stop.is_raised() {
             return Err(Break::Stopped);
         }
@@ -135,7 +139,16 @@ impl<'a, E: Environment> Run<'a, E> {
             result(state);
             memory::keep_what_is_used(state, address);
         };
-        self.journal.write(store).await
+        self.journal.write(store).await?;
+        if let Some(is_recorded) = self.calls.borrow_mut().get_mut(address) {
+            *is_recorded = true;
+        }
+        Ok(())
+    }
+
+    /// Whether the last call for a resource was made in this run and its result is recorded.
+    pub(crate) fn is_recorded(&self, address: &Address) -> bool {
+        self.calls.borrow().get(address).copied().unwrap_or_default()
     }
 
     /// The settings with every reference replaced by what the resource behind it supplied.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use reconcile_aws::{Aws, Notices, Options};
 use reconcile_core::{
     config::{Config, Fingerprint, SiteName},
+    limits,
     observed::{Identity, Observed},
     plan::{FILE_FORMAT_VERSION, Finding, Goal, Plan, PlanFile, Seen, Stage, StateMark, seen},
     planner,
@@ -17,6 +18,7 @@ use reconcile_probe::Network;
 use crate::{
     args::CommonArgs,
     error::{CommandError, Failure},
+    files::read_text,
     output::{self, Shell},
     plan_file,
     render::{self, Header, PlanDocument},
@@ -60,7 +62,7 @@ pub(super) fn read_config(path: &Path) -> Result<Config, CommandError> {
 /// # Errors
 /// As [`read_config`].
 pub(super) fn read_config_and_fingerprint(path: &Path) -> Result<(Config, Fingerprint), CommandError> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = read_text(path, limits::CONFIG_BYTES).map_err(|error| {
         let failure = Failure::new(format!(
             "cannot read the configuration file `{}`: {error}",
             path.display()

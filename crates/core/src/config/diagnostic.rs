@@ -93,8 +93,7 @@ impl ConfigErrors {
             key: String::new(),
             span: 0..0,
             message: format!(
-                "the file has {} bytes, and a configuration has at most {}",
-                text.len(),
+                "the file is longer than {} bytes, which no configuration is",
                 limits::CONFIG_BYTES
             ),
             label: None,

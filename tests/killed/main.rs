@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     io::Write as _,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -18,12 +18,15 @@ mod judge;
 mod plan;
 mod stage;
 #[path = "../end_to_end/support.rs"]
-#[allow(dead_code, reason = "the end-to-end tests need more of it")]
+#[expect(dead_code, reason = "the end-to-end tests need more of it")]
 mod support;
 
 /// Emulated worlds that are used at the same time. One process waits for another most of the time.
 const WORLDS: usize = 3;
+/// Tries one point alone.
 const ONE_POINT: &str = "RECONCILE_KILL_AT";
+/// Tells of each point as it passes.
+const VERBOSE: &str = "RECONCILE_KILL_VERBOSE";
 
 /// What came of all points.
 #[derive(Debug, Default)]
@@ -51,7 +54,7 @@ struct Shared {
     book: Mutex<Book>,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -67,14 +70,12 @@ async fn killed_at_every_request_a_stack_is_carried_on_to_the_same_end() {
         text.parse::<Point>()
             .unwrap_or_else(|error| panic!("{ONE_POINT}: {error}"))
     });
-    let shared = std::sync::Arc::new(Shared {
+    let shared = Arc::new(Shared {
         schedule: Mutex::new(only.map_or_else(Schedule::all, Schedule::only)),
         book: Mutex::default(),
     });
     let worlds = if only.is_some() { 1 } else { WORLDS };
-    let workers: Vec<_> = (0..worlds)
-        .map(|_| tokio::spawn(work(std::sync::Arc::clone(&shared))))
-        .collect();
+    let workers: Vec<_> = (0..worlds).map(|_| tokio::spawn(work(Arc::clone(&shared)))).collect();
     for worker in workers {
         worker.await.unwrap();
     }
@@ -95,13 +96,13 @@ async fn killed_at_every_request_a_stack_is_carried_on_to_the_same_end() {
 }
 
 /// Takes points until there are none left: a stack is applied, replaced and destroyed, and each of these killed once.
-async fn work(shared: std::sync::Arc<Shared>) {
+async fn work(shared: Arc<Shared>) {
     let mut stage = Stage::set().await;
     for phase in Phase::ALL {
         let requests = stage.requests(phase);
         let told = locked(&shared.book).requests.insert(phase, requests.len());
         if told.is_none() {
-            tracing(&format!(
+            tell_if_asked(&format!(
                 "{phase}: {} requests: {}\n",
                 requests.len(),
                 requests.join(", ")
@@ -124,11 +125,12 @@ async fn work(shared: std::sync::Arc<Shared>) {
             };
             let began = Instant::now();
             let attempt = stage.attempt(point).await;
-            tracing(&format!(
-                "{point} {:?} {:.1} s\n",
-                attempt,
-                began.elapsed().as_secs_f64()
-            ));
+            let came_to = match &attempt {
+                Ok(Attempt::EndedBefore) => "ended before",
+                Ok(Attempt::Killed { request, .. }) => request,
+                Err(miss) => &format!("{} MISSED", miss.request),
+            };
+            tell_if_asked(&format!("{point} {came_to} ({:.1} s)\n", began.elapsed().as_secs_f64()));
             if matches!(attempt, Ok(Attempt::EndedBefore)) {
                 locked(&shared.schedule).is_beyond(point);
                 continue;
@@ -147,8 +149,8 @@ async fn work(shared: std::sync::Arc<Shared>) {
 }
 
 /// Progress, for who asks for it.
-fn tracing(text: &str) {
-    if std::env::var_os("RECONCILE_KILL_VERBOSE").is_some() {
+fn tell_if_asked(text: &str) {
+    if std::env::var_os(VERBOSE).is_some() {
         tell(text);
     }
 }

@@ -200,3 +200,17 @@ impl Schedule {
         }
     }
 }
+
+#[test]
+fn a_point_is_read_as_it_is_written() {
+    let point = Point {
+        phase: Phase::Replacement,
+        at: 12,
+        moment: Moment::After,
+    };
+    assert_eq!(point.to_string(), "replacement:12:after");
+    assert_eq!("replacement:12:after".parse(), Ok(point));
+    for wrong in ["replacement:0:after", "replacement:12", "move:1:after", "apply:1:never"] {
+        assert!(wrong.parse::<Point>().is_err(), "{wrong}");
+    }
+}

@@ -175,3 +175,45 @@ fn natural(value: &Value) -> Value {
         other => other.clone(),
     }
 }
+
+#[test]
+fn what_is_left_over_is_told_from_what_is_there_twice() {
+    let sight = |certificates: &[&str], records: &[&str]| {
+        let named = |name: &&str| json!({ "DomainName": name });
+        let certificates: Vec<Value> = certificates.iter().map(named).collect();
+        let zone = json!({ "Name": "example.com.", "Records": records });
+        Sight::new(
+            json!({ "certificates": certificates, "zones": [zone] }),
+            json!({}),
+            json!({ "resources": {}, "intents": {}, "retired": [], "saved": {}, "cutovers": {} }),
+        )
+    };
+    let reference = sight(&["www"], &["a"]);
+    let counts = |certificates: &[&str], records: &[&str]| {
+        let miss = reference.compare(&sight(certificates, records));
+        (miss.duplicates, miss.orphans, miss.differences.len())
+    };
+    assert_eq!(counts(&["www"], &["a"]), (0, 0, 0));
+    assert_eq!(counts(&["www", "www"], &["a"]), (1, 0, 1));
+    assert_eq!(counts(&["www", "shop"], &["a", "b"]), (0, 2, 2));
+    assert_eq!(counts(&[], &["a"]), (0, 0, 1));
+}
+
+#[test]
+fn a_state_that_lists_something_else_than_what_exists_is_a_miss() {
+    let state = |id: &str, intents: Value| {
+        let resources = json!({ "certificate.www": { "id": id, "origin": "created" } });
+        json!({ "resources": resources, "intents": intents, "retired": [], "saved": {}, "cutovers": {} })
+    };
+    let sight = |state| Sight::new(json!({}), json!({ "certificate": ["arn:1"] }), state);
+    let reference = sight(state("arn:1", json!({})));
+    assert!(reference.state_is_whole());
+    for damaged in [
+        state("arn:2", json!({})),
+        state("arn:1", json!({ "certificate.www": {} })),
+    ] {
+        let damaged = sight(damaged);
+        assert!(!damaged.state_is_whole());
+        assert_eq!(reference.compare(&damaged).differences.len(), 1);
+    }
+}

@@ -114,6 +114,8 @@ impl FromStr for Point {
 #[derive(Debug)]
 pub(crate) struct Schedule {
     rows: BTreeMap<(Phase, Moment), Row>,
+    /// How many requests each phase has when it is not killed.
+    expected: BTreeMap<Phase, u64>,
     /// Points that were handed out and not come to.
     left: Vec<Point>,
 }
@@ -122,40 +124,49 @@ pub(crate) struct Schedule {
 struct Row {
     next: u64,
     last: u64,
+    /// Whether somebody is finding out if a request that nobody expects is there.
+    is_asked: bool,
 }
 
 impl Schedule {
-    /// All points.
-    pub(crate) fn all() -> Self {
+    /// All points; with `is_whole` those of a late request in a replacement too, which cost a third of the time.
+    pub(crate) fn all(is_whole: bool) -> Self {
         let pairs = Phase::ALL
             .into_iter()
-            .flat_map(|phase| Moment::ALL.map(|moment| (phase, moment)));
-        Self {
-            rows: pairs
-                .map(|pair| {
-                    (
-                        pair,
-                        Row {
-                            next: 1,
-                            last: u64::MAX,
-                        },
-                    )
-                })
-                .collect(),
-            left: Vec::new(),
-        }
+            .flat_map(|phase| Moment::ALL.map(|moment| (phase, moment)))
+            .filter(|pair| is_whole || *pair != (Phase::Replacement, Moment::Late));
+        Self::of(pairs.map(|pair| (pair, 1, u64::MAX)))
     }
 
     /// One point.
     pub(crate) fn only(point: Point) -> Self {
-        let row = Row {
-            next: point.at,
-            last: point.at,
+        Self::of([((point.phase, point.moment), point.at, point.at)])
+    }
+
+    fn of(rows: impl IntoIterator<Item = ((Phase, Moment), u64, u64)>) -> Self {
+        let row = |next, last| Row {
+            next,
+            last,
+            is_asked: false,
         };
         Self {
-            rows: BTreeMap::from([((point.phase, point.moment), row)]),
+            rows: rows
+                .into_iter()
+                .map(|(pair, next, last)| (pair, row(next, last)))
+                .collect(),
+            expected: BTreeMap::new(),
             left: Vec::new(),
         }
+    }
+
+    /// The phases and moments that points are handed out for.
+    pub(crate) fn pairs(&self) -> Vec<(Phase, Moment)> {
+        self.rows.keys().copied().collect()
+    }
+
+    /// Says how many requests a phase has when it is not killed.
+    pub(crate) fn expect(&mut self, phase: Phase, requests: u64) {
+        self.expected.insert(phase, requests);
     }
 
     /// The next point of a phase.
@@ -166,9 +177,11 @@ impl Schedule {
         let (&(phase, moment), row) = self
             .rows
             .iter_mut()
-            .find(|((of, _), row)| *of == phase && row.next <= row.last)?;
+            .find(|((of, _), row)| *of == phase && row.next <= row.last && !row.is_asked)?;
         let at = row.next;
         row.next += 1;
+        // One is enough to find out that there are no more.
+        row.is_asked = self.expected.get(&phase).is_some_and(|expected| at > *expected);
         Some(Point { phase, at, moment })
     }
 
@@ -177,10 +190,27 @@ impl Schedule {
         self.left.push(point);
     }
 
-    /// The phase ended before it came to this point.
-    pub(crate) fn is_beyond(&mut self, point: Point) {
+    /// Says whether the phase came to a point, or ended before.
+    pub(crate) fn note(&mut self, point: Point, was_there: bool) {
         if let Some(row) = self.rows.get_mut(&(point.phase, point.moment)) {
-            row.last = 0;
+            row.is_asked = false;
+            if !was_there {
+                row.last = 0;
+            }
         }
+    }
+}
+
+#[test]
+fn a_point_is_read_as_it_is_written() {
+    let point = Point {
+        phase: Phase::Replacement,
+        at: 12,
+        moment: Moment::After,
+    };
+    assert_eq!(point.to_string(), "replacement:12:after");
+    assert_eq!("replacement:12:after".parse(), Ok(point));
+    for wrong in ["replacement:0:after", "replacement:12", "move:1:after", "apply:1:never"] {
+        assert!(wrong.parse::<Point>().is_err(), "{wrong}");
     }
 }

@@ -133,7 +133,7 @@ impl Stage {
                  [site.www]\ndomain = \"www.example.com\"\ninstance = \"{www}\"\nhealth.path = \"/\"\n{site}\
                  [site.shop]\ndomain = \"shop.example.com\"\ninstance = \"{shop}\"\nhealth.path = \"/\"\n{site}\
                  [load_balancer]\nhttp = \"redirect\"\nidle_timeout = \"75s\"\nweb_acl = {acl}\n\
-                 [lockdown]\ndrain_margin = \"0s\"\nwait = \"0s\"\n"
+                 [lockdown]\ndrain_margin = \"0s\"\nwait = \"2s\"\n"
             )
         };
         let first = [0, 1].map(|index| scene.world.sites[index].instances[0].id.clone());
@@ -206,24 +206,20 @@ impl Stage {
         control.close_gate(point.moment.gate(), point.at).await.unwrap();
         let request = loop {
             let mut process = Process::start(&self.desk, arguments(point.phase));
-            match self.until_point(&mut process, point).await {
-                Some(request) => {
-                    process.kill().await;
-                    break request;
-                }
-                None => {
-                    let run = process.end().await;
-                    if run.code != Some(0) {
-                        control.remove_gate().await.unwrap();
-                        return Err(Miss::of(format!("a run that was not killed failed: {run:#?}")));
-                    }
-                    if is_complete(&run) {
-                        control.remove_gate().await.unwrap();
-                        return Ok(Attempt::EndedBefore);
-                    }
-                    self.pass_drain();
-                }
+            if let Some(request) = self.until_point(&mut process, point).await {
+                process.kill().await;
+                break request;
             }
+            let run = process.end().await;
+            if run.code != Some(0) {
+                control.remove_gate().await.unwrap();
+                return Err(Miss::of(format!("a run that was not killed failed: {run:#?}")));
+            }
+            if is_complete(&run) {
+                control.remove_gate().await.unwrap();
+                return Ok(Attempt::EndedBefore);
+            }
+            self.pass_drain();
         };
         control.open_gate().await.unwrap();
         let mut again = Vec::new();

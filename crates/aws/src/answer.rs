@@ -47,25 +47,28 @@ impl Malformed {
 impl fmt::Display for Malformed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { status, what } = self;
-        write!(formatter, "the answer is not AWS's, or not whole: HTTP status {status} with {what}")
+        write!(
+            formatter,
+            "the answer is not AWS's, or not whole: HTTP status {status} with {what}"
+        )
     }
 }
 
 impl std::error::Error for Malformed {}
 
 impl Format {
-    /// Looks at an answer. `is_read` is whether the call only reads: those always answer with something.
+    /// Looks at an answer. `has_result` is whether the call answers with something when it succeeds.
     ///
     /// # Errors
     /// If no service of AWS's answers like this.
-    pub(crate) fn check(self, status: u16, body: &[u8], is_read: bool) -> Result<(), Malformed> {
+    pub(crate) fn check(self, status: u16, body: &[u8], has_result: bool) -> Result<(), Malformed> {
         let malformed = |what: String| Err(Malformed { status, what });
         let is_success = status < 300;
         let text = String::from_utf8_lossy(body);
         let text = text.trim_start_matches('\u{feff}').trim();
         if text.is_empty() {
             // Failures may come without a word; the status says enough.
-            return if is_success && (is_read || self == Self::Xml) {
+            return if is_success && (has_result || self == Self::Xml) {
                 malformed("nothing in it".to_owned())
             } else {
                 Ok(())
@@ -85,7 +88,10 @@ impl Format {
         };
         match (is_whole, is_alike) {
             (true, _) => Ok(()),
-            (false, true) => malformed(format!("an answer that is damaged or ends too early, after {} bytes", body.len())),
+            (false, true) => malformed(format!(
+                "an answer that is damaged or ends too early, after {} bytes",
+                body.len()
+            )),
             (false, false) => malformed(format!("other text: {}", shown(text))),
         }
     }
@@ -159,8 +165,7 @@ pub(crate) fn code(header: Option<&str>, body: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
-    const LIST: &str =
-        "<?xml version=\"1.0\"?>\n<!-- x -->\n<R xmlns=\"u\"><Items><m>1</m></Items><Next/></R>\n";
+    const LIST: &str = "<?xml version=\"1.0\"?>\n<!-- x -->\n<R xmlns=\"u\"><Items><m>1</m></Items><Next/></R>\n";
 
     #[test]
     fn whole_answers_pass() {
@@ -177,7 +182,11 @@ mod tests {
     fn an_answer_that_ends_anywhere_too_early_is_found() {
         let whole = LIST.trim_end();
         for end in 1..whole.len() {
-            assert!(Format::Xml.check(200, &whole.as_bytes()[..end], true).is_err(), "{}", &whole[..end]);
+            assert!(
+                Format::Xml.check(200, &whole.as_bytes()[..end], true).is_err(),
+                "{}",
+                &whole[..end]
+            );
         }
         let whole = r#"{"CertificateSummaryList": [{"CertificateArn": "arn"}], "NextToken": "t"}"#;
         for end in 1..whole.len() {
@@ -189,7 +198,12 @@ mod tests {
     fn what_came_in_its_place_is_told() {
         let told = |format: Format, status, body: &str| format.check(status, body.as_bytes(), true).unwrap_err();
         assert_eq!(
-            told(Format::Json, 200, "<!DOCTYPE html><html><title>Hotel\nWiFi</title><body>Log in</html>").to_string(),
+            told(
+                Format::Json,
+                200,
+                "<!DOCTYPE html><html><title>Hotel\nWiFi</title><body>Log in</html>"
+            )
+            .to_string(),
             "the answer is not AWS's, or not whole: HTTP status 200 with a web page: \"Hotel WiFi Log in\""
         );
         assert_eq!(
@@ -203,7 +217,14 @@ mod tests {
 
     #[test]
     fn only_what_may_pass_is_tried_again() {
-        for (status, passes) in [(200, true), (302, false), (403, false), (407, false), (429, true), (502, true)] {
+        for (status, passes) in [
+            (200, true),
+            (302, false),
+            (403, false),
+            (407, false),
+            (429, true),
+            (502, true),
+        ] {
             let page = Format::Xml.check(status, b"<html>no</html>", true).unwrap_err();
             assert_eq!(page.may_pass(), passes, "{status}");
         }

@@ -70,7 +70,12 @@ impl fmt::Display for Attempts {
             return Ok(());
         }
         let took: Duration = self.since.elapsed();
-        write!(formatter, "; tried {} times within {} s", self.count, took.as_secs().max(1))
+        write!(
+            formatter,
+            "; tried {} times within {} s",
+            self.count,
+            took.as_secs().max(1)
+        )
     }
 }
 

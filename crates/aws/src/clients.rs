@@ -9,8 +9,8 @@ use aws_config::{
     timeout::TimeoutConfig,
 };
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_ec2::config::retry::{RetryPartition, TokenBucket};
 use aws_runtime::env_config::file::EnvConfigFiles;
+use aws_sdk_ec2::config::retry::{RetryPartition, TokenBucket};
 use aws_smithy_http_client::{
     Builder,
     tls::{Provider, rustls_provider::CryptoMode},
@@ -165,7 +165,13 @@ impl Clients {
         }
         Ok(Self {
             ec2: client!(aws_sdk_ec2, ec2, shared, "EC2", Xml),
-            elb: client!(aws_sdk_elasticloadbalancingv2, elb, shared, "Elastic Load Balancing", Xml),
+            elb: client!(
+                aws_sdk_elasticloadbalancingv2,
+                elb,
+                shared,
+                "Elastic Load Balancing",
+                Xml
+            ),
             acm: client!(aws_sdk_acm, acm, shared, "ACM", Json),
             route53: client!(aws_sdk_route53, route53, for_dns, "Route 53", Xml),
             waf: client!(aws_sdk_wafv2, waf, shared, "WAF", Json),

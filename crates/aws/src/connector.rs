@@ -117,10 +117,15 @@ impl HttpConnector for Connector {
 impl Connector {
     async fn attempt(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let is_read = pacing::is_read(&request);
+        let has_result = pacing::has_result(&request);
         let (operation, number) = attempts::begin();
         let pause = self.service.pacer.take(is_read);
         if !pause.is_zero() {
-            tracing::debug!(operation, milliseconds = pause.as_millis(), "waiting for a place in the budget");
+            tracing::debug!(
+                operation,
+                milliseconds = pause.as_millis(),
+                "waiting for a place in the budget"
+            );
             match &self.sleep {
                 Some(sleep) => sleep.sleep(pause).await,
                 None => tokio::time::sleep(pause).await,
@@ -142,7 +147,7 @@ impl Connector {
         let header = answer.headers().get("x-amzn-errortype");
         let code = (status >= 400).then(|| answer::code(header, &body)).flatten();
         tracing::debug!(operation, attempt = number, status, code, milliseconds, "answered");
-        if let Err(malformed) = self.service.format.check(status, &body, is_read) {
+        if let Err(malformed) = self.service.format.check(status, &body, has_result) {
             tracing::debug!(operation, attempt = number, "{malformed}");
             let kind = malformed.may_pass().then_some(ErrorKind::TransientError);
             if kind.is_some() {
@@ -161,10 +166,7 @@ impl Connector {
     }
 
     /// Gives up an exchange that takes too long.
-    async fn in_time<T>(
-        &self,
-        exchange: impl Future<Output = Result<T, ConnectorError>>,
-    ) -> Result<T, ConnectorError> {
+    async fn in_time<T>(&self, exchange: impl Future<Output = Result<T, ConnectorError>>) -> Result<T, ConnectorError> {
         let Some(sleep) = &self.sleep else {
             return exchange.await;
         };
@@ -200,7 +202,10 @@ async fn exchange(
 
 impl Service {
     fn tell_of_throttling(&self, code: &str) {
-        self.tell(&format!("{} asks to slow down ({code}); trying again more slowly", self.name));
+        self.tell(&format!(
+            "{} asks to slow down ({code}); trying again more slowly",
+            self.name
+        ));
     }
 
     fn tell_of_failure(&self, attempt: u32, what: &str) {

@@ -71,11 +71,9 @@ where
             not_taken_on.to_string(),
             Some(not_taken_on.remedy()),
         ),
-        _ if let Some(malformed) = behind::<Malformed>(error) => (
-            ErrorKind::Unavailable,
-            malformed.to_string(),
-            Some(malformed.remedy()),
-        ),
+        _ if let Some(malformed) = behind::<Malformed>(error) => {
+            (ErrorKind::Unavailable, malformed.to_string(), Some(malformed.remedy()))
+        }
         SdkError::ServiceError(refused) => {
             let kind = kind_of(code.as_deref().unwrap_or_default(), status);
             let message = match (meta.message(), status) {

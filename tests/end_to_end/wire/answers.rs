@@ -57,7 +57,9 @@ async fn the_answer_to_every_single_change_is_lost_for_good_and_the_next_run_fin
         if run.code == Some(0) {
             break;
         }
-        let run = run.expect(1).says("HTTP status 403 with a web page: \"Hotel WiFi Log in first\"");
+        let run = run
+            .expect(1)
+            .says("HTTP status 403 with a web page: \"Hotel WiFi Log in first\"");
         tells_what_is_left(&run);
         failed += 1;
         assert!(failed < 40, "it does not come to an end");
@@ -71,8 +73,18 @@ async fn the_answer_to_every_single_change_is_lost_for_good_and_the_next_run_fin
     for (_, action) in MUTATING {
         assert!(changed.contains(&action), "{action} is not met: {changed:?}");
     }
-    for once in ["RequestCertificate", "CreateTargetGroup", "CreateLoadBalancer", "CreateSecurityGroup", "CreateListener"] {
-        assert_eq!(changed.iter().filter(|action| **action == once).count(), 1, "{once}: {changed:?}");
+    for once in [
+        "RequestCertificate",
+        "CreateTargetGroup",
+        "CreateLoadBalancer",
+        "CreateSecurityGroup",
+        "CreateListener",
+    ] {
+        assert_eq!(
+            changed.iter().filter(|action| **action == once).count(),
+            1,
+            "{once}: {changed:?}"
+        );
     }
     clear_faults(&scene.emulator).await;
     assert_whole(&scene, &desk).await;
@@ -83,7 +95,11 @@ async fn reads_whose_answers_are_no_good_are_asked_again_or_told() {
     let (scene, desk) = scene(1, NO_DRAIN).await;
     for way in 0..7 {
         let services = ["sts", "ec2", "elbv2", "acm", "route53"];
-        inject(&scene.emulator, services.map(|service| spoilt(service, "*", way).times(1))).await;
+        inject(
+            &scene.emulator,
+            services.map(|service| spoilt(service, "*", way).times(1)),
+        )
+        .await;
         desk.run(&["plan"]).await.expect(0).shows("to add");
         clear_faults(&scene.emulator).await;
     }
@@ -104,7 +120,11 @@ async fn reads_whose_answers_are_no_good_are_asked_again_or_told() {
     let told = ["ends too early", "Hotel WiFi", "with nothing in it"];
     assert!(told.iter().any(|part| run.stderr.contains(part)), "{}", run.stderr);
     let run = run.says("tried 8 times within").says("a network that wants a login");
-    assert!(run.stderr.contains("does not answer as it should; trying again"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("does not answer as it should; trying again"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(mutating_actions(&scene.emulator).await, Vec::<String>::new());
     clear_faults(&scene.emulator).await;
     assert_whole(&scene, &desk).await;
@@ -116,7 +136,8 @@ async fn an_empty_answer_is_not_taken_for_an_empty_account() {
     let empty = on("acm", "ListCertificates", FaultKind::ReplaceAfter).body("application/x-amz-json-1.1", "");
     inject(&scene.emulator, [empty]).await;
     let run = desk.run(&["plan"]).await.expect(1);
-    run.says("acm ListCertificates").says("HTTP status 200 with nothing in it");
+    run.says("acm ListCertificates")
+        .says("HTTP status 200 with nothing in it");
 }
 
 #[tokio::test]
@@ -126,14 +147,23 @@ async fn what_takes_too_long_is_asked_again_and_not_made_twice() {
         &scene.emulator,
         [
             // Carried out after the caller has given up and asked again.
-            on("elbv2", "CreateTargetGroup", FaultKind::Latency).delay(TOO_LONG).times(1),
+            on("elbv2", "CreateTargetGroup", FaultKind::Latency)
+                .delay(TOO_LONG)
+                .times(1),
             // Carried out at once; the answer stops in the middle.
-            on("ec2", "CreateSecurityGroup", FaultKind::Stall).delay(TOO_LONG).times(1),
-            on("acm", "RequestCertificate", FaultKind::Stall).delay(TOO_LONG).times(1),
+            on("ec2", "CreateSecurityGroup", FaultKind::Stall)
+                .delay(TOO_LONG)
+                .times(1),
+            on("acm", "RequestCertificate", FaultKind::Stall)
+                .delay(TOO_LONG)
+                .times(1),
         ],
     )
     .await;
-    desk.run(&["--yes"]).await.expect(0).says("does not answer; trying again");
+    desk.run(&["--yes"])
+        .await
+        .expect(0)
+        .says("does not answer; trying again");
     clear_faults(&scene.emulator).await;
     let log = requests(&scene.emulator).await;
     for action in ["CreateTargetGroup", "CreateSecurityGroup", "RequestCertificate"] {

@@ -28,7 +28,10 @@ fn assert_paced(requests: &[LoggedRequest]) {
 /// How often each action was carried out.
 fn carried_out(requests: &[LoggedRequest]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    for request in requests.iter().filter(|request| request.mutating && request.status == Some(200)) {
+    for request in requests
+        .iter()
+        .filter(|request| request.mutating && request.status == Some(200))
+    {
         *counts.entry(request.action.clone()).or_default() += 1;
     }
     counts
@@ -39,7 +42,10 @@ async fn half_of_all_requests_throttled_a_first_apply_completes_and_says_so() {
     let (scene, desk) = scene(1, NO_DRAIN).await;
     scene.emulator.control().clear_requests().await.unwrap();
     let pending = on("route53", "ChangeResourceRecordSets", FaultKind::Throttle);
-    let pending = pending.code("PriorRequestNotComplete", "The request was rejected because of a prior one.");
+    let pending = pending.code(
+        "PriorRequestNotComplete",
+        "The request was rejected because of a prior one.",
+    );
     inject(
         &scene.emulator,
         [pending.times(1), on("*", "*", FaultKind::Throttle).probability(0.5)],
@@ -58,11 +64,19 @@ async fn half_of_all_requests_throttled_a_first_apply_completes_and_says_so() {
     }
     assert_paced(&log);
     let counts = carried_out(&log);
-    for action in ["RequestCertificate", "CreateLoadBalancer", "CreateTargetGroup", "CreateSecurityGroup"] {
+    for action in [
+        "RequestCertificate",
+        "CreateLoadBalancer",
+        "CreateTargetGroup",
+        "CreateSecurityGroup",
+    ] {
         assert_eq!(counts[action], 1, "{counts:?}");
     }
     // A user is told, in a line and not in a flood; who wants to know more sees call, attempt and code.
-    let told = run.stderr.matches("EC2 asks to slow down (RequestLimitExceeded)").count();
+    let told = run
+        .stderr
+        .matches("EC2 asks to slow down (RequestLimitExceeded)")
+        .count();
     assert!((1..=5).contains(&told), "{}", run.stderr);
     let attempt = |line: &&str| line.contains("attempt=2") && line.contains("status=") && line.contains("operation=");
     assert!(run.stderr.lines().any(|line| attempt(&line)), "{}", run.stderr);
@@ -131,9 +145,13 @@ async fn quotas_are_told_at_the_first_answer() {
     let (scene, desk) = scene(1, NO_DRAIN).await;
     let quotas = [
         ("ec2", "CreateSecurityGroup", "SecurityGroupLimitExceeded"),
-        ("ec2", "AuthorizeSecurityGroupIngress", "RulesPerSecurityGroupLimitExceeded"),
-        ("elbv2", "CreateLoadBalancer", "TooManyLoadBalancers"),
+        (
+            "ec2",
+            "AuthorizeSecurityGroupIngress",
+            "RulesPerSecurityGroupLimitExceeded",
+        ),
         ("acm", "RequestCertificate", "LimitExceededException"),
+        ("elbv2", "CreateLoadBalancer", "TooManyLoadBalancers"),
     ];
     for (place, (_, action, code)) in quotas.iter().enumerate() {
         // Those behind stay, so that each has its turn.

@@ -57,18 +57,18 @@ impl fmt::Display for Malformed {
 impl std::error::Error for Malformed {}
 
 impl Format {
-    /// Looks at an answer. `is_read` is whether the call only reads: those always answer with something.
+    /// Looks at an answer. `has_result` is whether the call answers with something when it succeeds.
     ///
     /// # Errors
     /// If no service of AWS's answers like this.
-    pub(crate) fn check(self, status: u16, body: &[u8], is_read: bool) -> Result<(), Malformed> {
+    pub(crate) fn check(self, status: u16, body: &[u8], has_result: bool) -> Result<(), Malformed> {
         let malformed = |what: String| Err(Malformed { status, what });
         let is_success = status < 300;
         let text = String::from_utf8_lossy(body);
         let text = text.trim_start_matches('\u{feff}').trim();
         if text.is_empty() {
             // Failures may come without a word; the status says enough.
-            return if is_success && (is_read || self == Self::Xml) {
+            return if is_success && (has_result || self == Self::Xml) {
                 malformed("nothing in it".to_owned())
             } else {
                 Ok(())

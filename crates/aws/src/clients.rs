@@ -190,7 +190,7 @@ impl Clients {
 /// Retries without a ration. The SDK's own, which all calls to a service share, ends in the middle of a large stack under
 /// constant throttling, and then a call fails at its first refusal; here each call has its attempts and its deadline, and
 /// all of them keep to the service's budget.
-fn unrationed() -> RetryPartition {
+pub(crate) fn unrationed() -> RetryPartition {
     RetryPartition::custom("reconcile")
         .token_bucket(TokenBucket::unlimited())
         .build()

@@ -187,9 +187,16 @@ impl Pacer {
 /// Whether a request only reads, told by the name of the operation in the protocols of EC2, ELB and ACM, and by the method
 /// in that of Route 53.
 pub(crate) fn is_read(request: &HttpRequest) -> bool {
-    if request.method() == "GET" && !request.headers().contains_key("x-amz-target") {
-        return true;
-    }
+    let is_rest = request.method() == "GET" && !request.headers().contains_key("x-amz-target");
+    is_rest || begins_with(request, &["Describe", "List", "Get"])
+}
+
+/// Whether the answer to a request has something in it, also where calls without a result answer with nothing.
+pub(crate) fn has_result(request: &HttpRequest) -> bool {
+    is_read(request) || begins_with(request, &["Request", "Create"])
+}
+
+fn begins_with(request: &HttpRequest, verbs: &[&str]) -> bool {
     let target = request.headers().get("x-amz-target");
     let operation = match target {
         Some(target) => target.rsplit('.').next().unwrap_or_default().as_bytes(),
@@ -199,9 +206,7 @@ pub(crate) fn is_read(request: &HttpRequest) -> bool {
             .and_then(|body| body.strip_prefix(b"Action="))
             .unwrap_or_default(),
     };
-    ["Describe", "List", "Get"]
-        .iter()
-        .any(|verb| operation.starts_with(verb.as_bytes()))
+    verbs.iter().any(|verb| operation.starts_with(verb.as_bytes()))
 }
 
 #[cfg(test)]
@@ -276,6 +281,13 @@ mod tests {
         let mut json = query("{}");
         json.headers_mut()
             .insert("x-amz-target", "CertificateManager.ListCertificates");
-        assert!(is_read(&json));
+        assert!(is_read(&json) && has_result(&json));
+        let mut request = query("{}");
+        let target = "CertificateManager.RequestCertificate";
+        request.headers_mut().insert("x-amz-target", target);
+        assert!(!is_read(&request) && has_result(&request));
+        let target = "CertificateManager.DeleteCertificate";
+        request.headers_mut().insert("x-amz-target", target);
+        assert!(!has_result(&request));
     }
 }

@@ -150,8 +150,8 @@ async fn quotas_are_told_at_the_first_answer() {
             "AuthorizeSecurityGroupIngress",
             "RulesPerSecurityGroupLimitExceeded",
         ),
-        ("elbv2", "CreateLoadBalancer", "TooManyLoadBalancers"),
         ("acm", "RequestCertificate", "LimitExceededException"),
+        ("elbv2", "CreateLoadBalancer", "TooManyLoadBalancers"),
     ];
     for (place, (_, action, code)) in quotas.iter().enumerate() {
         // Those behind stay, so that each has its turn.

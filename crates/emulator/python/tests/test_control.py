@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.parsers import ResponseParserError
 
 from conftest import QUICK, Emulator, eventually, refused
 from scene import Site, alias, build_site, change, issued_certificate, new_zone, simple, unique
@@ -156,6 +157,51 @@ class TestFaults:
         emulator.control("POST", "faults", order)
         start = time.monotonic()
         emulator.client("sts").get_caller_identity()
+        assert time.monotonic() - start >= 0.2
+
+    @pytest.mark.parametrize(
+        ("service", "method", "code"),
+        [
+            ("acm", "list_certificates", "ExpiredTokenException"),
+            ("ec2", "describe_vpcs", "RequestExpired"),
+            ("elbv2", "describe_load_balancers", "ExpiredToken"),
+            ("route53", "list_hosted_zones", "ExpiredToken"),
+        ],
+    )
+    def test_a_session_that_is_over(
+        self, emulator: Emulator, service: str, method: str, code: str
+    ) -> None:
+        order = {"service": service, "kind": "expire", "after": 1, "times": 1}
+        emulator.control("POST", "faults", order)
+        call = getattr(emulator.client(service), method)
+        call()
+        refused(code, call)
+        call()
+
+    def test_answers_that_are_spoilt_on_their_way(self, emulator: Emulator) -> None:
+        client = emulator.client("ec2")
+        vpc = client.describe_vpcs()["Vpcs"][0]["VpcId"]
+        for kind in ("truncate", "abort", "replace_after", "replace_before"):
+            order = {
+                "service": "ec2",
+                "action": "CreateSecurityGroup",
+                "kind": kind,
+                "body": "<html>no</html",
+                "times": 1,
+            }
+            emulator.control("POST", "faults", order)
+            with pytest.raises((ConnectionClosedError, ResponseParserError)):
+                client.create_security_group(GroupName=kind, Description="d", VpcId=vpc)
+            found = client.describe_security_groups(
+                Filters=[{"Name": "group-name", "Values": [kind]}]
+            )
+            assert bool(found["SecurityGroups"]) == (kind != "replace_before"), kind
+
+    def test_an_answer_that_stalls_comes_whole(self, emulator: Emulator) -> None:
+        order = {"service": "sts", "kind": "stall", "seconds": 0.2, "times": 1}
+        emulator.control("POST", "faults", order)
+        start = time.monotonic()
+        assert emulator.client("sts").get_caller_identity()["Account"]
         assert time.monotonic() - start >= 0.2
 
     def test_orders_that_make_no_sense(self, emulator: Emulator) -> None:

@@ -124,7 +124,7 @@ impl Strict {
         self.before(step);
         let (before, ways) = (self.state.clone(), self.ways(&step.address));
         apply(&one, &mut self.observed, &mut self.state);
-        if step.action.is_mutating() {
+        if !matches!(step.action, Action::Wait { .. }) {
             self.state.intents.remove(&step.address);
         }
         if !recorded {

@@ -36,7 +36,7 @@ impl<E: Environment> Run<'_, E> {
                 id: id.to_owned(),
                 outputs: own_outputs(outputs),
                 // Whose it was before its successor came is not remembered; the stack had it.
-                origin: Origin::Created,
+                origin: origin_in(state, address, id).unwrap_or(Origin::Created),
                 recorded_at: now,
             };
             state.resources.insert(address.clone(), entry);
@@ -67,7 +67,7 @@ impl<E: Environment> Run<'_, E> {
             let entry = Entry {
                 id: id.to_owned(),
                 outputs: own_outputs(outputs),
-                origin,
+                origin: origin_in(state, address, id).unwrap_or(origin),
                 recorded_at: now,
             };
             state.resources.insert(address.clone(), entry);
@@ -97,6 +97,12 @@ fn retire_other(state: &mut State, address: &Address, id: &str, now: Timestamp) 
             retired_at: now,
         });
     }
+}
+
+/// Who made an object that the state knows already.
+fn origin_in(state: &State, address: &Address, id: &str) -> Option<Origin> {
+    let entry = state.resources.get(address).filter(|entry| entry.id == id);
+    entry.map(|entry| entry.origin)
 }
 
 fn kind_with_outputs(address: &Address) -> bool {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     decide::{Decided, Decision, names_certificate},
     findings::other_users,
+    left_open::Strays,
     live,
     sequence::{Sequence, consequence_of},
     shrinking,
@@ -132,9 +133,10 @@ pub(super) fn clean_up(
     observed: &Observed,
     state: &State,
     decided: &Decided,
+    strays: &Strays,
     sequence: &mut Sequence,
 ) {
-    let mut removals: Vec<Removal> = Vec::new();
+    let mut removals: Vec<Removal> = strays.removals().collect();
     for (address, item) in decided.iter() {
         let removal = of_item(state, decided, address, item);
         if live::gives_way(config, decided, address, item) {

@@ -10,7 +10,7 @@ use super::{
     addresses::record_address,
     clean_up::{self, DESTROYED, Removal},
     findings::users_beside,
-    foreign, matching, names,
+    foreign, left_open, matching, names,
     sequence::{Sequence, Wait},
     successor::PROTECTION,
     waits::drain_margin,
@@ -21,8 +21,8 @@ use crate::{
     naming,
     observed::{Observed, Status},
     plan::{Action, Condition, FORMAT_VERSION, Finding, Plan, Purpose, Severity, Stage},
-    resource::{Address, Kind, Output, Ref, Spec, Tags, ValidationRecord},
-    state::{Entry, Operation, Origin, State},
+    resource::{Address, Kind, Output, Ref, Spec, ValidationRecord},
+    state::{Entry, Origin, State},
     value::{DomainName, SecurityGroupId},
 };
 
@@ -73,11 +73,11 @@ pub fn destroy(
     removals.extend(forgotten(state, &back, &deleted));
     keep_what_others_use(observed, state, &mut removals, &mut findings);
     findings.extend(goes_along(observed, state, &removals));
-    for (address, id, spec) in begun(config, observed, state) {
+    for (address, id, spec) in left_open::made(config, observed, state) {
         // What the state knows at the address goes first.
         let is_free = state.id(&address).is_none() || removals.iter().any(|removal| removal.address == address);
         if is_free {
-            removals.push(Removal::record(&address, &id, "a run made it and could not record it"));
+            removals.push(Removal::record(&address, &id, left_open::UNRECORDED));
             removals.push(Removal::delete(&address, Ref::Known(id), &spec, DESTROYED));
         }
     }
@@ -93,41 +93,6 @@ pub fn destroy(
         unchanged: Vec::new(),
         findings,
     })
-}
-
-/// What runs that were killed have made and could not record: the intent says that it is the stack's, and so do its tags.
-fn begun(config: &Config, observed: &Observed, state: &State) -> Vec<(Address, String, Spec)> {
-    let is_known = |id: &str| {
-        state.resources.values().any(|entry| entry.id == id) || state.retired.iter().any(|retired| retired.id == id)
-    };
-    let creations = state
-        .intents
-        .iter()
-        .filter(|(_, intent)| intent.operation == Operation::Create)
-        .map(|(address, _)| address);
-    let mut made = Vec::new();
-    for address in creations {
-        let is_its = |tags: &Tags, id: &str| naming::is_owned(tags, &config.name, address) && !is_known(id);
-        if address.kind() == Kind::InstanceIngress {
-            let rules = observed.security_groups.values().flat_map(|group| &group.ingress);
-            made.extend(
-                rules.filter(|(id, rule)| is_its(&rule.tags, id)).filter_map(|(id, _)| {
-                    Some((address.clone(), id.clone(), matching::rule_by_id(observed, id)?.spec))
-                }),
-            );
-        } else {
-            let objects = observed
-                .found
-                .iter()
-                .filter(|actual| actual.spec.kind() == address.kind());
-            made.extend(
-                objects
-                    .filter(|actual| is_its(&actual.tags, &actual.id))
-                    .map(|actual| (address.clone(), actual.id.clone(), actual.spec.clone())),
-            );
-        }
-    }
-    made
 }
 
 /// What is remembered of what runs that were killed have begun to change: when it is put back there is nothing to remember.
@@ -156,7 +121,7 @@ fn forgotten<'a>(
 
 /// What carries the stack's tags and stays, because nothing says how it came about.
 fn unknown(config: &Config, observed: &Observed, state: &State) -> Vec<Finding> {
-    let begun = begun(config, observed, state);
+    let begun = left_open::made(config, observed, state);
     observed
         .found
         .iter()
@@ -203,7 +168,7 @@ fn refuse(
     options: DestroyOptions,
 ) -> Result<(), Refused> {
     let mut refusals: Vec<Refusal> = Vec::new();
-    let begun = begun(config, observed, state);
+    let begun = left_open::made(config, observed, state);
     for actual in &observed.found {
         let ours = state.resources.values().any(|entry| entry.id == actual.id)
             || state.retired.iter().any(|retired| retired.id == actual.id);

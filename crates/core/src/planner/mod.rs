@@ -17,6 +17,7 @@ mod foreign;
 mod foundation;
 mod health;
 mod keep;
+mod left_open;
 mod live;
 mod matching;
 mod names;

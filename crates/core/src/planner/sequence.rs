@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{
     clean_up,
     decide::{Decided, Decision, Item},
-    live, names, shrinking, waits,
+    left_open, live, names, shrinking, waits,
 };
 use crate::{
     config::Config,
@@ -28,6 +28,8 @@ pub(super) fn sequence(
     now: Timestamp,
 ) -> Vec<Step> {
     let mut sequence = Sequence::new();
+    let strays = left_open::Strays::find(config, observed, state, decided);
+    strays.take_in(state, &mut sequence);
     // A listener that stands is changed when what takes over from it stands: certificates for names that its own loses,
     // rules for names that it stops to forward. And a rule gives up names when others have taken them over.
     let later = |(address, item): &(&Address, &Item)| {
@@ -67,7 +69,8 @@ pub(super) fn sequence(
     waits::drain(config, observed, state, decided, now, &mut sequence);
     waits::moved_for_visitors(config, observed, decided, &mut sequence);
     waits::verify(config, observed, decided, &mut sequence);
-    clean_up::clean_up(config, observed, state, decided, &mut sequence);
+    clean_up::clean_up(config, observed, state, decided, &strays, &mut sequence);
+    left_open::close(observed, state, decided, &mut sequence);
     sequence.finish()
 }
 
@@ -304,6 +307,8 @@ fn resource_step(
         .filter_map(supplier)
         .filter_map(|address| sequence.last.get(&address).copied())
         .collect();
+    // What is done about the resource itself is done in order.
+    after.extend(sequence.last.get(address));
     if address.kind() == Kind::Target {
         // The load balancer is admitted to the instances before anything depends on it.
         after.extend(sequence.steps_about(&[Kind::InstanceIngress]));

@@ -26,6 +26,10 @@ use crate::{
 
 /// ACM tells the validation records some seconds after the request; those that need to be written wait for that.
 pub(super) fn validation_wait(config: &Config, address: &Address, item: &Item, sequence: &mut Sequence) {
+    if item.desired.is_none() {
+        // It goes, and never was for the names that the site may have got meanwhile.
+        return;
+    }
     let Some((_, site)) = config
         .sites
         .iter()
@@ -55,7 +59,9 @@ pub(super) fn validation_wait(config: &Config, address: &Address, item: &Item, s
 pub(super) fn certificate_waits(config: &Config, decided: &Decided, sequence: &mut Sequence) {
     for (name, site) in &config.sites {
         let address = certificate_address(name);
-        let Some(item) = decided.get(&address) else { continue };
+        let Some(item) = decided.get(&address).filter(|item| item.desired.is_some()) else {
+            continue;
+        };
         let condition = Condition::CertificateIssued {
             certificate: address.clone(),
         };

@@ -9,7 +9,7 @@ use super::{
     Refusal,
     addresses::{closure_address, record_address},
     clean_up::Removal,
-    names,
+    left_open, names,
     sequence::{Sequence, Wait},
     waits::site_request,
 };
@@ -256,7 +256,7 @@ impl WayBack {
                 let address = record_address(&standing.name);
                 let id = format!("{}/{}", standing.zone, standing.name);
                 let record = (state.id(&address) != Some(id.as_str()))
-                    .then(|| Removal::record(&address, &id, "a run made it and could not record it"));
+                    .then(|| Removal::record(&address, &id, left_open::UNRECORDED));
                 let spec = Spec::AliasRecord(standing.clone());
                 let delete = Removal::delete(&address, Ref::Known(id), &spec, "nothing stood there before");
                 record.into_iter().chain([delete])

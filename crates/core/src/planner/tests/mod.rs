@@ -5,6 +5,7 @@ mod back;
 mod drift;
 mod foreign;
 mod import;
+mod left_open;
 mod rebuild;
 mod refusals;
 mod replace;

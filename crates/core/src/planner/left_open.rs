@@ -1,0 +1,191 @@
+//! What runs that were cut off began and did not see end: their intents are in the state, and what came of them is not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    clean_up::Removal,
+    decide::{Decided, Decision},
+    matching,
+    sequence::Sequence,
+};
+use crate::{
+    config::Config,
+    naming,
+    observed::Observed,
+    plan::{Action, Consequence, Stage, Step, StepId},
+    resource::{Address, Kind, Ref, Rule, Spec, Tags},
+    state::{Operation, State},
+};
+
+/// Why an object is recorded before it is deleted: only what the state knows is.
+pub(super) const UNRECORDED: &str = "a run made it and could not record it";
+/// Why something is recorded that is as it should be.
+const SUCCEEDED: &str = "a run was cut off here, and what it began is done";
+/// Why an address is forgotten.
+const NOTHING: &str = "a run was cut off here, and nothing came of it that is still wanted";
+
+/// What runs that were killed have made and could not record: the intent says that it is the stack's, and so do its tags,
+/// or that it hangs on an object of the stack.
+pub(super) fn made(config: &Config, observed: &Observed, state: &State) -> Vec<(Address, String, Spec)> {
+    let is_known = |id: &str| {
+        state.resources.values().any(|entry| entry.id == id) || state.retired.iter().any(|retired| retired.id == id)
+    };
+    let creations = state
+        .intents
+        .iter()
+        .filter(|(_, intent)| intent.operation == Operation::Create)
+        .map(|(address, _)| address);
+    let mut made = Vec::new();
+    for address in creations {
+        let is_its = |tags: &Tags| naming::is_owned(tags, &config.name, address);
+        if address.kind() == Kind::InstanceIngress {
+            let rules = observed.security_groups.values().flat_map(|group| &group.ingress);
+            made.extend(
+                rules
+                    .filter(|(id, rule)| is_its(&rule.tags) && !is_known(id))
+                    .filter_map(|(id, _)| {
+                        Some((address.clone(), id.clone(), matching::rule_by_id(observed, id)?.spec))
+                    }),
+            );
+        } else {
+            let objects = observed
+                .found
+                .iter()
+                .filter(|actual| actual.spec.kind() == address.kind() && !is_known(&actual.id));
+            made.extend(
+                objects
+                    .filter(|actual| is_its(&actual.tags) || hangs_on_ours(state, address, &actual.spec))
+                    .map(|actual| (address.clone(), actual.id.clone(), actual.spec.clone())),
+            );
+        }
+    }
+    made
+}
+
+/// Whether an object without tags is what the address says, on an object that the state knows.
+fn hangs_on_ours(state: &State, address: &Address, spec: &Spec) -> bool {
+    let Some((first, second)) = address.key().split_once('.') else {
+        return false;
+    };
+    let is = |kind: Kind, key: &str, id: Option<&str>| id.is_some() && state.id(&Address::new(kind, key)) == id;
+    match spec {
+        // `<site>.<instance>`
+        Spec::Target(target) => {
+            target.instance.as_str() == second && is(Kind::TargetGroup, first, target.target_group.known().ok())
+        }
+        // `<port>.<site>`
+        Spec::ListenerCertificate(listed) => {
+            is(Kind::Listener, first, listed.listener.known().ok())
+                && is(Kind::Certificate, second, listed.certificate.known().ok())
+        }
+        _ => false,
+    }
+}
+
+/// What was made and is no part of the stack as it is wanted now: another configuration has come meanwhile.
+pub(super) struct Strays(Vec<(Address, String, Spec)>);
+
+impl Strays {
+    pub(super) fn find(config: &Config, observed: &Observed, state: &State, decided: &Decided) -> Self {
+        let mut made = made(config, observed, state);
+        made.retain(|(address, id, _)| {
+            let used = decided.get(address).is_some_and(|item| {
+                let objects = item.actual.iter().chain(&item.successor).chain(&item.given_up);
+                objects.map(|actual| &actual.id).any(|used| used == id)
+            });
+            // One that is about to be made may turn out to be this one.
+            let is_made = state.id(address).is_none() && decided.get(address).is_some();
+            !used && !is_made
+        });
+        // Without an object in the state there is room for one; the next plan finds the others.
+        let mut seen = BTreeSet::new();
+        made.retain(|(address, ..)| state.id(address).is_some() || seen.insert(address.clone()));
+        Self(made)
+    }
+
+    /// Takes them into the state: beside the object that stays as on their way out, else in the place that is free.
+    pub(super) fn take_in(&self, state: &State, sequence: &mut Sequence) {
+        for (address, id, spec) in &self.0 {
+            let action = match state.id(address) {
+                Some(current) => Action::Reinstate {
+                    id: current.to_owned(),
+                    retire: id.clone(),
+                    observed: spec.clone(),
+                },
+                None => Action::Record { id: id.clone() },
+            };
+            let after = sequence.last.get(address).copied().into_iter().collect();
+            sequence.push(step(address, action, UNRECORDED), after);
+        }
+    }
+
+    /// Deletes them.
+    pub(super) fn removals(&self) -> impl Iterator<Item = Removal> + '_ {
+        self.0
+            .iter()
+            .map(|(address, id, spec)| Removal::delete(address, Ref::Known(id.clone()), spec, UNRECORDED))
+    }
+}
+
+/// Closes the calls that no step of the plan is about. What is as it should be is closed with the first step of a plan; if
+/// there is no other step, by one of its own.
+pub(super) fn close(observed: &Observed, state: &State, decided: &Decided, sequence: &mut Sequence) {
+    let touched: BTreeSet<Address> = sequence
+        .steps
+        .iter()
+        .filter(|(step, _)| !matches!(step.action, Action::Wait { .. }))
+        .map(|(step, _)| step.address.clone())
+        .collect();
+    let open: Vec<&Address> = state
+        .intents
+        .keys()
+        .filter(|address| !touched.contains(*address))
+        .collect();
+    let mut as_wanted: BTreeMap<&Address, String> = BTreeMap::new();
+    for address in open {
+        match decided.get(address) {
+            Some(item) if item.decision == Decision::Unchanged => {
+                as_wanted.extend(item.actual.as_ref().map(|actual| (address, actual.id.clone())));
+            }
+            Some(_) => {}
+            None if address.kind() == Kind::PortClosure && is_closed(observed, state, address) => {
+                let id = address.key().to_owned();
+                sequence.push(step(address, Action::Record { id }, SUCCEEDED), BTreeSet::new());
+            }
+            None => {
+                let id = state.id(address).unwrap_or(address.key()).to_owned();
+                sequence.push(step(address, Action::Forget { id }, NOTHING), BTreeSet::new());
+            }
+        }
+    }
+    if sequence.steps.is_empty() {
+        for (address, id) in as_wanted {
+            sequence.push(step(address, Action::Record { id }, SUCCEEDED), BTreeSet::new());
+        }
+    }
+}
+
+/// Whether rules that were to be revoked are: what is remembered of them is needed for the way back then.
+fn is_closed(observed: &Observed, state: &State, address: &Address) -> bool {
+    let Some(Spec::PortClosure(saved)) = state.saved.get(address).map(|saved| &saved.spec) else {
+        return state.resources.contains_key(address);
+    };
+    let stands = |rule: &Rule| {
+        let facts = observed.security_groups.get(&saved.group);
+        facts.is_some_and(|facts| facts.ingress.values().any(|found| found.rule == *rule))
+    };
+    state.resources.contains_key(address) || !saved.open.values().all(stands)
+}
+
+fn step(address: &Address, action: Action, reason: &str) -> Step {
+    Step {
+        id: StepId(0),
+        address: address.clone(),
+        action,
+        changes: Vec::new(),
+        stage: Stage::Prepare,
+        consequence: Consequence::None,
+        reason: reason.to_owned(),
+        after: Vec::new(),
+    }
+}

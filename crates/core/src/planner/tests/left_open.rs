@@ -1,0 +1,129 @@
+//! What runs that were cut off left open.
+
+use super::{
+    lines, planned, settled,
+    world::{self, CONFIG, apply, now},
+};
+use crate::{
+    naming,
+    observed::Observed,
+    resource::{Address, Kind, Spec},
+    state::{Intent, Operation, State},
+};
+
+fn open(state: &mut State, address: &Address, operation: Operation) {
+    let intent = Intent {
+        operation,
+        token: None,
+        begun_at: now(),
+    };
+    state.intents.insert(address.clone(), intent);
+}
+
+/// A target group that a run made for `address` and could not record.
+fn make_unrecorded(observed: &mut Observed, state: &mut State, address: &Address) {
+    let mut made = observed
+        .found
+        .iter()
+        .find(|actual| actual.spec.kind() == Kind::TargetGroup)
+        .cloned()
+        .unwrap();
+    "arn:target-group:unrecorded".clone_into(&mut made.id);
+    made.tags = naming::ownership(&state.stack, address);
+    if let Spec::TargetGroup(group) = &mut made.spec {
+        "web-other".clone_into(&mut group.name);
+        group.tags = made.tags.clone();
+    }
+    observed.found.push(made);
+    open(state, address, Operation::Create);
+}
+
+#[test]
+fn a_call_that_had_its_effect_is_closed_although_nothing_else_is_to_be_done() {
+    let (config, mut observed, mut state) = settled(CONFIG);
+    let address = Address::new(Kind::TargetGroup, "www");
+    open(&mut state, &address, Operation::Update);
+    let plan = planned(&config, &observed, &state);
+    assert_eq!(lines(&plan), ["1 prepare record target_group.www after []"]);
+    apply(&plan, &mut observed, &mut state);
+    state.intents.clear();
+    assert_eq!(lines(&planned(&config, &observed, &state)), Vec::<String>::new());
+}
+
+#[test]
+fn rules_that_were_revoked_are_recorded_although_the_answer_was_lost() {
+    let (config, observed, mut state) = settled(CONFIG);
+    let address = Address::new(Kind::PortClosure, "sg-a");
+    state.resources.remove(&address);
+    open(&mut state, &address, Operation::Update);
+    let plan = planned(&config, &observed, &state);
+    assert_eq!(lines(&plan), ["1 prepare record port_closure.sg-a after []"]);
+}
+
+#[test]
+fn what_was_begun_for_a_site_that_has_left_is_deleted() {
+    let (config, mut observed, mut state) = settled(CONFIG);
+    let address = Address::new(Kind::TargetGroup, "shop");
+    make_unrecorded(&mut observed, &mut state, &address);
+    assert_eq!(
+        lines(&planned(&config, &observed, &state)),
+        [
+            "1 prepare record target_group.shop after []",
+            "2 cleanup delete target_group.shop after []",
+        ]
+    );
+    // Nothing came of it.
+    observed.found.pop();
+    assert_eq!(
+        lines(&planned(&config, &observed, &state)),
+        ["1 prepare forget target_group.shop after []"]
+    );
+}
+
+#[test]
+fn a_successor_that_is_no_longer_wanted_is_deleted_and_the_old_one_stays() {
+    let (config, mut observed, mut state) = settled(CONFIG);
+    let address = Address::new(Kind::TargetGroup, "www");
+    make_unrecorded(&mut observed, &mut state, &address);
+    let plan = planned(&config, &observed, &state);
+    assert_eq!(
+        lines(&plan),
+        [
+            "1 prepare reinstate target_group.www after []",
+            "2 cleanup delete target_group.www after []",
+        ]
+    );
+    let before = state.id(&address).map(str::to_owned);
+    apply(&plan, &mut observed, &mut state);
+    assert_eq!(state.id(&address).map(str::to_owned), before);
+    assert!(observed.by_id("arn:target-group:unrecorded").is_none());
+}
+
+#[test]
+fn a_certificate_that_goes_is_not_asked_for_records_of_names_that_it_never_had() {
+    let (_, mut observed, state) = settled(CONFIG);
+    let given = "arn:aws:acm:ap-northeast-1:123456789012:certificate/0";
+    let mut certificate = observed
+        .found
+        .iter()
+        .find(|actual| actual.spec.kind() == Kind::Certificate)
+        .cloned()
+        .unwrap();
+    given.clone_into(&mut certificate.id);
+    certificate.tags.clear();
+    if let Spec::Certificate(settings) = &mut certificate.spec {
+        settings.tags.clear();
+        settings.names.insert("shop.example.com".parse().unwrap());
+    }
+    observed.found.push(certificate);
+    observed
+        .record_sets
+        .push(world::record("shop.example.com", "A", 300, &["203.0.113.10"]));
+    let text = format!("{CONFIG}aliases = [\"shop.example.com\"]\ncertificate = \"{given}\"\n");
+    let plan = planned(&world::config(&text), &observed, &state);
+    let waits: Vec<String> = lines(&plan)
+        .into_iter()
+        .filter(|line| line.contains("wait validation known") || line.contains("wait issued"))
+        .collect();
+    assert_eq!(waits, Vec::<String>::new());
+}

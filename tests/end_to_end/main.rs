@@ -14,6 +14,7 @@ mod import;
 mod interrupted;
 mod options;
 mod replacing;
+mod shared_state;
 mod state_commands;
 mod status;
 mod story;

@@ -33,6 +33,7 @@ mod port_closure;
 mod retry;
 mod role;
 mod route53;
+pub mod s3;
 mod security_group;
 mod sts;
 mod target;

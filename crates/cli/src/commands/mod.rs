@@ -18,6 +18,7 @@ use crate::{
     args::{Command, CommonArgs},
     error::{CommandError, Ended},
     output::Shell,
+    store,
 };
 
 /// Carries out a command.
@@ -25,6 +26,17 @@ use crate::{
 /// # Errors
 /// Whatever made it fail.
 pub(crate) async fn run(
+    command: &Command,
+    common: &CommonArgs,
+    shell: &Shell,
+    stop: &StopSignal,
+) -> Result<Ended, CommandError> {
+    let result = carry_out_command(command, common, shell, stop).await;
+    store::let_go().await;
+    result
+}
+
+async fn carry_out_command(
     command: &Command,
     common: &CommonArgs,
     shell: &Shell,

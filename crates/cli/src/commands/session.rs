@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use jiff::Timestamp;
 use reconcile_aws::{Aws, Options};
 use reconcile_core::{
-    config::{Config, SiteName},
+    config::{Config, SiteName, StateBackend},
     observed::{Identity, Observed},
     plan::{Plan, Stage},
     planner::{self, DestroyOptions},
@@ -67,14 +67,24 @@ pub(super) fn read_config(path: &Path) -> Result<Config, CommandError> {
 ///
 /// # Errors
 /// If the place cannot be prepared.
-#[expect(clippy::unused_async, reason = "a state that is kept elsewhere needs a connection")]
 pub(super) async fn store(config: &Config, common: &CommonArgs) -> Result<Store, CommandError> {
-    Ok(Store::file(
-        common
-            .state
-            .clone()
-            .unwrap_or_else(|| store::default_path(&config.name)),
-    ))
+    match (&config.state, &common.state) {
+        (StateBackend::Local, path) => {
+            let path = path.clone().unwrap_or_else(|| store::default_path(&config.name));
+            Ok(Store::file(path))
+        }
+        (StateBackend::S3(state), None) => Ok(Store::bucket(config, state).await?),
+        (StateBackend::S3(state), Some(path)) => Err(Failure::new(format!(
+            "the configuration keeps the state in `s3://{}/{}`, and `--state` names a file",
+            state.bucket,
+            state.key(&config.name)
+        ))
+        .hint(format!(
+            "leave `--state` out; to bring a state there, run `reconcile state push {}`",
+            path.display()
+        ))
+        .into()),
+    }
 }
 
 /// The same, held against other runs until the lock is dropped. The state is read when it is held, not before.

@@ -64,6 +64,20 @@ impl StateFile {
         State::read(&text).map(Some).map_err(|source| self.unusable(source))
     }
 
+    /// Gives the file another name, and tells it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn retire(&self, suffix: &str) -> io::Result<PathBuf> {
+        let target = self.target()?;
+        let mut kept = target.clone().into_os_string();
+        kept.push(suffix);
+        let kept = PathBuf::from(kept);
+        fs::rename(&target, &kept)?;
+        sync_folder(folder_of(&target))?;
+        Ok(kept)
+    }
+
     fn unusable(&self, source: StateError) -> ReadError {
         ReadError::Unusable {
             place: self.path.display().to_string(),

@@ -16,6 +16,7 @@ mod options;
 mod pipelines;
 mod replacing;
 mod secrets;
+mod shared_state;
 mod state_commands;
 mod status;
 mod story;

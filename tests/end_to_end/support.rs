@@ -119,7 +119,7 @@ impl Desk {
         std::fs::write(self.state_file(), state.to_string()).unwrap();
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         self.prepared(Command::new(env!("CARGO_BIN_EXE_reconcile")), arguments)
     }
 

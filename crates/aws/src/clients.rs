@@ -1,7 +1,7 @@
 //! The SDK's clients and how they are set up.
 
 use aws_config::{
-    AppName, BehaviorVersion,
+    AppName, BehaviorVersion, SdkConfig,
     default_provider::region::DefaultRegionChain,
     profile::{self, ProfileFileCredentialsProvider},
     provider_config::ProviderConfig,
@@ -14,7 +14,7 @@ use aws_smithy_http_client::{
     Builder,
     tls::{Provider, rustls_provider::CryptoMode},
 };
-use aws_smithy_runtime_api::{client::http::HttpClient, shared::IntoShared};
+use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient};
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_types::os_shim_internal::{Env, Fs};
 use reconcile_core::{
@@ -91,9 +91,19 @@ pub(crate) struct Clients {
     pub(crate) region: Region,
 }
 
-impl Clients {
+/// What clients are made from.
+pub(crate) struct Base {
+    /// Credentials, retries, time limits.
+    pub(crate) config: SdkConfig,
+    /// The connections.
+    pub(crate) http: SharedHttpClient,
+    /// The region that calls go to.
+    pub(crate) region: aws_config::Region,
+}
+
+impl Base {
     /// Sets the SDK up.
-    pub(crate) async fn new(options: Options, notices: Notices) -> Result<Self, ConnectError> {
+    pub(crate) async fn new(region: Option<Region>, profile: Option<String>) -> Result<Self, ConnectError> {
         let http = Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .build_https();
@@ -115,36 +125,47 @@ impl Clients {
         if let Ok(name) = AppName::new("reconcile") {
             loader = loader.app_name(name);
         }
-        let region = options
-            .region
-            .map(|region| aws_config::Region::new(String::from(region)));
+        let region = region.map(|region| aws_config::Region::new(String::from(region)));
         if let Some(region) = region.clone() {
             loader = loader.region(region);
         }
-        if let Some(profile) = options.profile {
+        if let Some(profile) = profile {
             // Keys in the environment come first in the chain; a profile that is asked for by name must not be passed over
             // for another account's keys without a word.
             let credentials = profile_credentials(&profile, region.clone(), http.clone()).await?;
             loader = loader.profile_name(profile).credentials_provider(credentials);
         }
-        let mut shared = loader.load().await;
-        if let Some(credentials) = shared.credentials_provider() {
-            shared = shared
+        let mut config = loader.load().await;
+        if let Some(credentials) = config.credentials_provider() {
+            config = config
                 .into_builder()
                 .credentials_provider(Remembered::provider(credentials))
                 .build();
         }
-        let sdk_region = shared.region().ok_or(ConnectError::NoRegion)?.clone();
+        let region = config.region().ok_or(ConnectError::NoRegion)?.clone();
+        Ok(Self { config, http, region })
+    }
+}
+
+impl Clients {
+    /// Sets the SDK up.
+    pub(crate) async fn new(options: Options, notices: Notices) -> Result<Self, ConnectError> {
+        let Options { region, profile, dns } = options;
+        let Base {
+            config: shared,
+            http,
+            region: sdk_region,
+        } = Base::new(region, profile).await?;
         let region: Region = sdk_region.as_ref().parse().map_err(ConnectError::Region)?;
         let mut for_dns = shared.clone();
-        if let Some(profile) = options.dns.profile {
+        if let Some(profile) = dns.profile {
             let credentials = profile_credentials(&profile, Some(sdk_region), http.clone()).await?;
             for_dns = for_dns
                 .into_builder()
                 .credentials_provider(Remembered::provider(credentials))
                 .build();
         }
-        if let Some(role) = options.dns.role {
+        if let Some(role) = dns.role {
             let credentials = TakenOn::new(role, &for_dns).await;
             for_dns = for_dns
                 .into_builder()
@@ -157,7 +178,7 @@ impl Clients {
                 $sdk::Client::from_conf(
                     $sdk::config::Builder::from(&$config)
                         .http_client(ServiceHttp::new(
-                            http.clone().into_shared(),
+                            http.clone(),
                             $name,
                             Format::$format,
                             pacing::$pacer(),

@@ -39,6 +39,7 @@ mod port_closure;
 mod retry;
 mod role;
 mod route53;
+pub mod s3;
 mod secrets;
 mod security_group;
 mod sts;

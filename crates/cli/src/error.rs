@@ -18,7 +18,7 @@ use crate::{
     output::Paint,
     render::{clean, counted},
     signals::Asked,
-    store::{BackupError, LockError, ReadError},
+    store::{BackupError, Life, LockError, ReadError, Unsaved},
 };
 
 pub(crate) use report::ErrorReport;
@@ -150,7 +150,11 @@ impl CommandError {
             Self::Apply(error) => {
                 page.error(&error.to_string());
                 page.causes(&sources(error));
-                page.hint(error.remedy().as_deref());
+                let unsaved = match error {
+                    ApplyError::Unwritable(error) => unsaved(error),
+                    _ => None,
+                };
+                page.hint(unsaved.or_else(|| error.remedy()).as_deref());
             }
             Self::Steps(failures) => failures.iter().for_each(|(title, error)| page.step(title, error)),
             Self::State { place, source } => {
@@ -263,8 +267,17 @@ impl Page {
         if let StepError::Cloud(error) = error {
             self.aws(error);
         }
-        self.hint(error.remedy().as_deref());
+        let unsaved = match error {
+            StepError::Store(error) => unsaved(error),
+            _ => None,
+        };
+        self.hint(unsaved.or_else(|| error.remedy()).as_deref());
     }
+}
+
+/// What to do about a state that could not be written to its bucket.
+fn unsaved(error: &StoreError) -> Option<String> {
+    Some(error.source.downcast_ref::<Unsaved>()?.hint())
 }
 
 /// A line of a picture of the file with this program's word for what to do.
@@ -328,6 +341,19 @@ impl From<Failure> for CommandError {
 impl From<LockError> for CommandError {
     fn from(error: LockError) -> Self {
         let hint = match &error {
+            LockError::Cloud(error) => return CommandError::Cloud(Box::new(error.as_ref().clone())),
+            LockError::Held {
+                holder: Some(holder),
+                place,
+                ..
+            } if place.starts_with("s3://") && holder.life() == Life::Unknown => {
+                let hint = format!(
+                    "wait until it has ended (`--lock-timeout 5m` does); if it is dead, run `reconcile state unlock {}`; \
+                     nothing was changed",
+                    holder.id
+                );
+                return Failure::of(&error).hint(hint).into();
+            }
             LockError::Held { .. } => {
                 "wait until it has ended (`--lock-timeout 5m` does), or end it, then run again; nothing was changed"
             }
@@ -343,11 +369,32 @@ impl From<LockError> for CommandError {
 impl From<ReadError> for CommandError {
     fn from(error: ReadError) -> Self {
         let hint = match &error {
-            ReadError::Unreadable { .. } => "make the file readable, or choose another with `--state`",
+            ReadError::Cloud(error) => return CommandError::Cloud(Box::new(error.as_ref().clone())),
+            ReadError::Unpushed { file, .. } => {
+                let file = file.display();
+                let hint = format!(
+                    "bring it there with `reconcile state push {file}`; or, if it is not to count any more, delete that file; \
+                     nothing was changed"
+                );
+                return Failure::of(&error).hint(hint).into();
+            }
+            ReadError::NotMigrated { file, .. } => {
+                let hint = format!(
+                    "move it with `reconcile state migrate --from local`; or, if it is of no use any more, put `{}` away; \
+                     nothing was changed",
+                    file.display()
+                );
+                return Failure::of(&error).hint(hint).into();
+            }
             ReadError::Unusable {
                 source: StateError::TooNew { .. },
                 ..
             } => "use the version of reconcile that wrote it, or a newer one; nothing was changed",
+            ReadError::Unusable { place, .. } if place.starts_with("s3://") => {
+                "bring back an earlier version of the object, as \"When the state is lost or damaged\" in the documentation \
+                 tells, or run `reconcile state rebuild`: what is in AWS is found again by its tags; nothing was changed"
+            }
+            ReadError::Unreadable { .. } => "make the file readable, or choose another with `--state`",
             ReadError::Unusable {
                 backup: Some(path),
                 place,
@@ -379,6 +426,9 @@ impl From<BackupError> for CommandError {
 
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
+        if let Some(hint) = unsaved(&error) {
+            return Failure::of(&error).hint(hint).into();
+        }
         Failure::of(&error)
             .hint("make room or mend the permissions there, then run again")
             .into()

@@ -1,5 +1,7 @@
 //! What `state` and `import` take.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use reconcile_core::{import::Place, resource::Address};
 
@@ -52,6 +54,36 @@ pub(crate) enum StateCommand {
         #[arg(long)]
         site: bool,
     },
+    /// Write the state to a new file, or to stdout
+    Pull {
+        /// The file; stdout if left out
+        file: Option<PathBuf>,
+    },
+    /// Bring a state to where the configuration keeps it
+    Push {
+        /// The file with the state; `-` for stdin
+        file: PathBuf,
+        /// Even if the state that is there is newer, or another one
+        #[arg(long)]
+        force: bool,
+    },
+    /// Move the state from where it is to where the configuration keeps it
+    Migrate {
+        /// Where it is: `local` for state/NAME.json, a file, or s3://BUCKET/KEY
+        #[arg(long, value_name = "PLACE")]
+        from: String,
+        /// Even if a newer state, or another one, is there already
+        #[arg(long)]
+        force: bool,
+    },
+    /// Remove the lock of a run that is dead
+    Unlock {
+        /// The lock's id, as the error about it tells
+        id: String,
+        /// Do not ask; needed where stdin or stderr is not a terminal
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Make a new state of what is found in AWS, where the old one is lost or damaged
     Rebuild {
         /// Even if the state file is in order
@@ -84,6 +116,10 @@ impl StateCommand {
             Self::Show { .. } => "state show",
             Self::Rm { .. } => "state rm",
             Self::Mv { .. } => "state mv",
+            Self::Pull { .. } => "state pull",
+            Self::Push { .. } => "state push",
+            Self::Migrate { .. } => "state migrate",
+            Self::Unlock { .. } => "state unlock",
             Self::Rebuild { .. } => "state rebuild",
         }
     }

@@ -19,6 +19,7 @@ use crate::{
     args::{Command, CommonArgs},
     error::{CommandError, Ended},
     output::Shell,
+    store,
 };
 
 /// Carries out a command.
@@ -32,14 +33,16 @@ pub(crate) async fn run(
     stop: &StopSignal,
 ) -> Result<Ended, CommandError> {
     let command = dispatch(command, common, shell, stop);
-    match shell.events() {
+    let result = match shell.events() {
         None => command.await,
         Some(events) => tokio::select! {
             biased;
             ended = command => ended,
             never = events.beat() => match never {},
         },
-    }
+    };
+    store::let_go().await;
+    result
 }
 
 async fn dispatch(

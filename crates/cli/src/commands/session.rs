@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use jiff::Timestamp;
 use reconcile_aws::{Aws, Notices, Options};
 use reconcile_core::{
-    config::{Config, Fingerprint, SiteName},
+    config::{Config, Fingerprint, SiteName, StateBackend},
     limits,
     observed::{Identity, Observed},
     plan::{FILE_FORMAT_VERSION, Finding, Goal, Plan, PlanFile, Seen, Stage, StateMark, seen},
@@ -85,14 +85,24 @@ pub(super) fn read_config_and_fingerprint(path: &Path) -> Result<(Config, Finger
 ///
 /// # Errors
 /// If the place cannot be prepared.
-#[expect(clippy::unused_async, reason = "a state that is kept elsewhere needs a connection")]
 pub(super) async fn store(config: &Config, common: &CommonArgs) -> Result<Store, CommandError> {
-    Ok(Store::file(
-        common
-            .state
-            .clone()
-            .unwrap_or_else(|| store::default_path(&config.name)),
-    ))
+    match (&config.state, &common.state) {
+        (StateBackend::Local, path) => {
+            let path = path.clone().unwrap_or_else(|| store::default_path(&config.name));
+            Ok(Store::file(path))
+        }
+        (StateBackend::S3(state), None) => Ok(Store::bucket(config, state).await?),
+        (StateBackend::S3(state), Some(path)) => Err(Failure::new(format!(
+            "the configuration keeps the state in `s3://{}/{}`, and `--state` names a file",
+            state.bucket,
+            state.key(&config.name)
+        ))
+        .hint(format!(
+            "leave `--state` out; to bring a state there, run `reconcile state push {}`",
+            path.display()
+        ))
+        .into()),
+    }
 }
 
 /// The same, held against other runs until the lock is dropped. The state is read when it is held, not before.

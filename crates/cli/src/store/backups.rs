@@ -6,9 +6,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use reconcile_core::state::State;
+use reconcile_core::{limits, state::State};
 
 use super::{file::replace, make_folder};
+use crate::files::read_text;
 
 /// How many earlier states are kept: one for each run that changed the state.
 pub(crate) const KEPT: usize = 10;
@@ -54,7 +55,7 @@ impl Backups {
 
     /// The newest of them that this program can use.
     pub(super) fn newest_usable(&self) -> Option<PathBuf> {
-        let usable = |path: &PathBuf| fs::read_to_string(path).is_ok_and(|text| State::read(&text).is_ok());
+        let usable = |path: &PathBuf| read_text(path, limits::STATE_BYTES).is_ok_and(|text| State::read(&text).is_ok());
         self.list().ok()?.into_iter().rev().find(usable)
     }
 

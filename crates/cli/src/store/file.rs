@@ -10,11 +10,15 @@ use std::{
     },
 };
 
-use reconcile_core::state::{State, StateError};
+use reconcile_core::{
+    limits,
+    state::{State, StateError},
+};
 use reconcile_engine::StoreError;
 use tempfile::NamedTempFile;
 
 use super::{BackupError, ReadError, backups::Backups, folder_of, make_folder};
+use crate::files::read_text;
 
 /// A state file.
 #[derive(Debug, Clone)]
@@ -43,7 +47,7 @@ impl StateFile {
     /// # Errors
     /// If it cannot be read or used.
     pub(crate) fn existing(&self) -> Result<Option<State>, ReadError> {
-        let text = match fs::read_to_string(&self.path) {
+        let text = match read_text(&self.path, limits::STATE_BYTES) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             // No text at all is damage of the content, not of the way to it.
@@ -62,6 +66,20 @@ impl StateFile {
             }
         };
         State::read(&text).map(Some).map_err(|source| self.unusable(source))
+    }
+
+    /// Gives the file another name, and tells it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn retire(&self, suffix: &str) -> io::Result<PathBuf> {
+        let target = self.target()?;
+        let mut kept = target.clone().into_os_string();
+        kept.push(suffix);
+        let kept = PathBuf::from(kept);
+        fs::rename(&target, &kept)?;
+        sync_folder(folder_of(&target))?;
+        Ok(kept)
     }
 
     fn unusable(&self, source: StateError) -> ReadError {

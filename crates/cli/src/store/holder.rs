@@ -44,6 +44,17 @@ pub(crate) struct Process {
     started: u64,
 }
 
+/// What is known of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It runs on this machine.
+    Alive,
+    /// It ran on this machine, since it was started, and is not there any more.
+    Dead,
+    /// It ran where this process cannot look.
+    Unknown,
+}
+
 impl Holder {
     /// This process.
     pub(crate) fn this(command: &str) -> Self {
@@ -58,21 +69,20 @@ impl Holder {
         }
     }
 
-    /// Whether its process is known to have ended: it ran on this machine, since it was started, and is not there.
-    ///
-    /// In doubt it lives.
-    pub(crate) fn is_dead(&self) -> bool {
+    /// Whether its process still runs. What ran on another machine, or before this one was started, is not known.
+    pub(crate) fn life(&self) -> Life {
         let (Some(process), Some(own)) = (&self.process, Process::of(std::process::id())) else {
-            return false;
+            return Life::Unknown;
         };
         if (&process.boot, &process.namespace) != (&own.boot, &own.namespace) {
-            return false;
+            return Life::Unknown;
         }
         match Stat::read(self.pid) {
-            Ok(Some(stat)) => stat.ended || stat.started != process.started,
+            Ok(Some(stat)) if stat.ended || stat.started != process.started => Life::Dead,
+            Ok(Some(_)) => Life::Alive,
             // Where the processes of others are hidden, a process that is not seen may live. The first one always lives.
-            Ok(None) => matches!(Stat::read(1), Ok(Some(_))),
-            Err(_) => false,
+            Ok(None) if matches!(Stat::read(1), Ok(Some(_))) => Life::Dead,
+            Ok(None) | Err(_) => Life::Unknown,
         }
     }
 }
@@ -167,17 +177,20 @@ mod tests {
         let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         let holder = of(child.id());
         assert!(holder.process.is_some());
-        assert!(!holder.is_dead() && !of(std::process::id()).is_dead());
+        assert_eq!(
+            (holder.life(), of(std::process::id()).life()),
+            (Life::Alive, Life::Alive)
+        );
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(holder.is_dead());
+        assert_eq!(holder.life(), Life::Dead);
     }
 
     #[test]
     fn a_number_that_was_given_again_is_another_process() {
         let mut holder = of(std::process::id());
         holder.process.as_mut().unwrap().started += 1;
-        assert!(holder.is_dead());
+        assert_eq!(holder.life(), Life::Dead);
     }
 
     #[test]
@@ -187,21 +200,19 @@ mod tests {
             process: Process::of(std::process::id()),
             ..Holder::this("apply")
         };
-        assert!(dead.is_dead());
+        assert_eq!(dead.life(), Life::Dead);
         let with = |change: fn(&mut Process)| {
             let mut elsewhere = dead.clone();
             change(elsewhere.process.as_mut().unwrap());
             elsewhere
         };
-        assert!(
-            !with(|process| process.boot = "another".to_owned()).is_dead(),
-            "another machine"
-        );
-        assert!(
-            !with(|process| process.namespace = "pid:[1]".to_owned()).is_dead(),
-            "another container"
-        );
-        assert!(!Holder { process: None, ..dead }.is_dead(), "an older version wrote it");
+        let elsewhere = [
+            with(|process| process.boot = "another machine".to_owned()),
+            with(|process| process.namespace = "another container".to_owned()),
+            // An older version wrote it.
+            Holder { process: None, ..dead },
+        ];
+        assert!(elsewhere.iter().all(|holder| holder.life() == Life::Unknown));
     }
 
     #[test]

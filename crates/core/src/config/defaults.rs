@@ -52,6 +52,9 @@ pub const DRAIN_WAIT: Seconds = Seconds::new(2 * 60);
 /// (`aws-facts.md` 1.5), however short certificates become.
 pub const CERTIFICATE_DAYS_LEFT: i64 = 14;
 
+/// Where states are put in a bucket, unless said otherwise.
+pub const STATE_PREFIX: &str = "reconcile/";
+
 /// The longest name of a stack: with `-load-balancer` or a site and a hash behind it, AWS names stay readable.
 pub const MAX_STACK_NAME: usize = 32;
 /// The longest name of a site.

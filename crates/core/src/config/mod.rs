@@ -17,6 +17,7 @@ mod read;
 mod reader;
 mod run;
 mod site;
+mod state;
 mod syntax;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::{
+    defaults,
+    state::{is_bucket, is_key},
+};
 use crate::observed::Identity;
 use crate::resource::Address;
 use crate::value::{
@@ -36,6 +40,53 @@ pub struct Config {
     pub lockdown: Lockdown,
     /// Objects that others made and the stack takes over.
     pub adopt: BTreeSet<Adoption>,
+    /// Where the state is kept.
+    pub state: StateBackend,
+}
+
+/// Where the state is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateBackend {
+    /// In a file of the machine that runs.
+    Local,
+    /// In an object on S3, for all machines.
+    S3(S3State),
+}
+
+/// An object on S3 that holds a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3State {
+    /// The bucket.
+    pub bucket: String,
+    /// The object, if not the one that is called after the stack.
+    pub key: Option<String>,
+    /// The bucket's region, if not the stack's.
+    pub region: Option<Region>,
+    /// The KMS key that it is encrypted with, if not S3's own.
+    pub kms_key: Option<String>,
+    /// The account that the bucket has to be of, if that is checked.
+    pub owner: Option<AccountId>,
+}
+
+impl S3State {
+    /// The object that holds the state of a stack.
+    pub fn key(&self, stack: &StackName) -> String {
+        self.key
+            .clone()
+            .unwrap_or_else(|| format!("{}{stack}.json", defaults::STATE_PREFIX))
+    }
+
+    /// Reads `s3://BUCKET/KEY`; all else is as in `like`, if there is one. `None` if it is no such address.
+    pub fn at(address: &str, like: Option<&Self>) -> Option<Self> {
+        let (bucket, key) = address.strip_prefix("s3://")?.split_once('/')?;
+        (is_bucket(bucket) && is_key(key)).then(|| Self {
+            bucket: bucket.to_owned(),
+            key: Some(key.to_owned()),
+            region: like.and_then(|like| like.region.clone()),
+            kms_key: like.and_then(|like| like.kms_key.clone()),
+            owner: like.and_then(|like| like.owner.clone()),
+        })
+    }
 }
 
 /// The credentials are of another account than the configuration demands.

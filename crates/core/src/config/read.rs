@@ -13,7 +13,7 @@ use super::{
     reader::{Checked, Diagnostics, Reader},
     run,
     site::{self, Surroundings},
-    syntax,
+    state, syntax,
 };
 use crate::limits;
 
@@ -98,6 +98,7 @@ fn config<'d>(diagnostics: &'d Diagnostics, document: &'d DeTable<'d>) -> Checke
     let dns = dns::dns(&mut root);
     let prove = run::prove(&mut root);
     let lockdown = run::lockdown(&mut root);
+    let state = state::state(&mut root);
     let adopt = root.or("adopt", BTreeSet::new(), |entry| {
         let stack = match (&sites, &load_balancer) {
             (Ok((sites, _)), Ok(load_balancer)) => Some(Stack {
@@ -123,5 +124,6 @@ fn config<'d>(diagnostics: &'d Diagnostics, document: &'d DeTable<'d>) -> Checke
         prove: prove?,
         lockdown: lockdown?,
         adopt: adopt?,
+        state: state?,
     })
 }

@@ -1,10 +1,15 @@
 //! `reconcile state`: one file per subcommand, and what they share.
 
 mod list;
+mod migrate;
 mod mv;
+mod pull;
+mod push;
 mod rebuild;
 mod rm;
 mod show;
+mod succession;
+mod unlock;
 
 use reconcile_core::{
     config::Config,
@@ -44,6 +49,10 @@ pub(super) async fn run(
             rm::run(&wanted, common, shell, stop).await
         }
         StateCommand::Mv { from, to, site } => mv::run((from, to), *site, common, stop).await,
+        StateCommand::Pull { file } => pull::run(file.as_deref(), common, stop).await,
+        StateCommand::Push { file, force } => push::run(file, *force, common, stop).await,
+        StateCommand::Migrate { from, force } => migrate::run(from, *force, common, stop).await,
+        StateCommand::Unlock { id, yes } => unlock::run(id, *yes, common, shell, stop).await,
         StateCommand::Rebuild { force, yes } => rebuild::run(*force, *yes, common, shell, stop).await,
     }
 }
@@ -58,7 +67,11 @@ struct Opened {
 /// Reads the state. With `--state`, it can be read without its configuration.
 async fn open(common: &CommonArgs, stop: &StopSignal) -> Result<Opened, CommandError> {
     let reading = async {
-        let (store, config) = locate(common).await?;
+        let (store, config) = match &common.state {
+            // Any state can be looked at, wherever the configuration keeps its own.
+            Some(path) => (Store::file(path.clone()), None),
+            None => locate(common).await?,
+        };
         read(store, config).await
     };
     tokio::select! {

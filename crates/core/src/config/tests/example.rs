@@ -41,13 +41,30 @@ fn with_addition(addition: &str) -> String {
         .lines()
         .map(|line| match line.strip_prefix("#+ ") {
             // A prefix is nothing without its bucket, an external id nothing without its role.
-            Some(text) if text == addition || addition.contains("prefix") && text.contains("bucket") => text,
+            Some(text) if text == addition || addition.contains("prefix") && text.starts_with("access_logs.bucket") => {
+                text
+            }
             Some(text) if addition.starts_with("external_id") && text.starts_with("role") => text,
+            // What is said of a state on S3 is nothing without the rest.
+            Some(text) if is_of_s3(addition) && is_of_s3(text) => text,
             _ if addition.starts_with("instances") && line.starts_with("instance ") => "",
             _ => line,
         })
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+fn is_of_s3(line: &str) -> bool {
+    [
+        "backend = \"s3",
+        "bucket = ",
+        "key = ",
+        "region = ",
+        "bucket_owner = ",
+        "kms_key = ",
+    ]
+    .iter()
+    .any(|start| line.starts_with(start))
 }
 
 #[test]

@@ -386,6 +386,51 @@ fn settings_of_the_run() {
 }
 
 #[test]
+fn where_the_state_is_kept() {
+    for (lines, key, marked, message) in [
+        ("backend = \"gcs\"", "state.backend", "\"gcs\"", "gcs"),
+        (
+            "bucket = \"my-states\"",
+            "state.bucket",
+            "\"my-states\"",
+            "belongs to a state on S3",
+        ),
+        (
+            "backend = \"s3\"\nbucket = \"s3://my-states/x\"",
+            "state.bucket",
+            "\"s3://my-states/x\"",
+            "lower-case letters",
+        ),
+        (
+            "backend = \"s3\"\nbucket = \"my-states\"\nkey = \"../x.json\"",
+            "state.key",
+            "\"../x.json\"",
+            "without `.` and `..`",
+        ),
+        (
+            "backend = \"s3\"\nbucket = \"my-states\"\nkey = \"x.json.lock\"",
+            "state.key",
+            "\"x.json.lock\"",
+            "path of an object",
+        ),
+        (
+            "backend = \"s3\"\nbucket = \"my-states\"\nregion = \"ireland\"",
+            "state.region",
+            "\"ireland\"",
+            "region",
+        ),
+        (
+            "backend = \"s3\"\nbucket = \"my-states\"\nbucket_owner = \"me\"",
+            "state.bucket_owner",
+            "\"me\"",
+            "account",
+        ),
+    ] {
+        refused(&with_site(&format!("[state]\n{lines}")), &[(key, marked, message)]);
+    }
+}
+
+#[test]
 fn unknown_keys_in_every_table() {
     for table in [
         "",
@@ -398,6 +443,7 @@ fn unknown_keys_in_every_table() {
         "prove.",
         "prove.deadlines.",
         "lockdown.",
+        "state.",
     ] {
         let site = "site.www = { domain = 'www.example.com', instance = 'i-1' }".replace("site.www = ", "");
         let text = match table.strip_prefix("site.www.") {

@@ -151,7 +151,7 @@ fn a_setting_in_the_wrong_table() {
        ╰────
      help: did you mean `lockdown`?
            keys at the top of the file: `account`, `adopt`, `dns`, `load_balancer`, `lockdown`, `name`,
-           `profile`, `prove`, `region`, `site`, `tags`
+           `profile`, `prove`, `region`, `site`, `state`, `tags`
     "#);
 }
 

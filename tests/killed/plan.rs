@@ -193,7 +193,9 @@ impl Schedule {
     /// Says whether the phase came to a point, or ended before.
     pub(crate) fn note(&mut self, point: Point, was_there: bool) {
         if let Some(row) = self.rows.get_mut(&(point.phase, point.moment)) {
-            row.is_asked = false;
+            if point.at + 1 == row.next {
+                row.is_asked = false;
+            }
             if !was_there {
                 row.last = 0;
             }
@@ -213,4 +215,20 @@ fn a_point_is_read_as_it_is_written() {
     for wrong in ["replacement:0:after", "replacement:12", "move:1:after", "apply:1:never"] {
         assert!(wrong.parse::<Point>().is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn points_end_where_a_phase_ends_before_and_only_one_finds_out() {
+    let mut schedule = Schedule::all(false);
+    schedule.expect(Phase::Destroy, 2);
+    let points: Vec<Point> = (0..3).filter_map(|_| schedule.take(Phase::Destroy)).collect();
+    assert_eq!(points[2].to_string(), "destroy:3:before");
+    schedule.note(points[1], true);
+    assert_eq!(schedule.take(Phase::Destroy).unwrap().to_string(), "destroy:1:after");
+    // There is a third one after all.
+    schedule.note(points[2], true);
+    let fourth = schedule.take(Phase::Destroy).unwrap();
+    assert_eq!(fourth.to_string(), "destroy:4:before");
+    schedule.note(fourth, false);
+    assert_eq!(schedule.take(Phase::Destroy).unwrap().to_string(), "destroy:2:after");
 }

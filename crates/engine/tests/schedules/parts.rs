@@ -36,10 +36,12 @@ pub(crate) fn parts(observed: &Spec, desired: &Spec) -> Vec<Part> {
         (Spec::SecurityGroup(_), Spec::SecurityGroup(wanted)) => {
             let wider = wanted.clone();
             parts.push(on_group(move |group| {
-                group.ingress.extend(wider.ingress.iter().cloned())
+                group.ingress.extend(wider.ingress.iter().cloned());
             }));
             let wider = wanted.clone();
-            parts.push(on_group(move |group| group.egress.extend(wider.egress.iter().cloned())));
+            parts.push(on_group(move |group| {
+                group.egress.extend(wider.egress.iter().cloned());
+            }));
             parts.push(on_group(move |group| {
                 group.ingress.clone_from(&wanted.ingress);
                 group.egress.clone_from(&wanted.egress);

@@ -221,7 +221,7 @@ impl Schedule {
         let options = Options {
             poll: PollIntervals {
                 first: Duration::from_secs(5),
-                most: Duration::from_secs(60),
+                most: Duration::from_mins(1),
                 patience: Duration::from_mins(2),
             },
             stop,
@@ -255,11 +255,10 @@ impl Schedule {
             self.sim.pass(PAUSE);
             self.sim.expect(Trouble::default());
             match self.run(goal, StopSignal::never()) {
-                Ended::Nothing => return Ok(()),
+                Ended::Nothing | Ended::Killed => return Ok(()),
                 Ended::Refused(refused) => return Err(refused),
                 Ended::Failed(why) => last = why,
                 Ended::Well(kind) => last = format!("{kind:?}"),
-                Ended::Killed => return Ok(()),
             }
         }
         self.sim.violate(format!(

@@ -17,6 +17,7 @@ pub(crate) const EXISTING: &str = "arn:aws:acm:ap-northeast-1:123456789012:certi
 pub(crate) const SPARE_NAMES: [&str; 4] = ["n0", "n1", "n2", "n3"];
 
 /// What may be asked for.
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wish {
     /// Sites by name.

@@ -347,11 +347,11 @@ impl World {
     pub(crate) fn change(&mut self, id: &str, spec: Spec, now: Timestamp, shown: Duration, lingers: Duration) {
         let Some(object) = self.objects.get_mut(id) else { return };
         let tags = spec.tags().cloned().unwrap_or_default();
-        let before = std::mem::replace(&mut object.actual.spec, spec.clone());
+        let kept = Self::uses(&spec);
+        let before = std::mem::replace(&mut object.actual.spec, spec);
         object.actual.tags = tags;
         let dropped = Self::uses(&before);
         object.before = Some((after(now, shown), before));
-        let kept = Self::uses(&spec);
         for used in dropped.into_iter().filter(|used| !kept.contains(used)) {
             self.lingering.insert(used, after(now, lingers));
         }

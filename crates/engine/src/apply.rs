@@ -44,7 +44,7 @@ pub async fn apply<E: Environment>(
         if let Err(error) = run.journal.flush().await {
             // The step that could not store its result has failed with the same error.
             tracing::warn!(%error, "the last state is not stored");
-            tally.is_unsaved = true;
+            tally.unsaved = Some(error);
         }
     }
     run.conclude(plan, tally)
@@ -62,7 +62,7 @@ struct Tally {
     /// A step is done but for the look at what AWS made of it.
     is_cut: bool,
     /// The store lacks what the run did last.
-    is_unsaved: bool,
+    unsaved: Option<crate::StoreError>,
 }
 
 impl Tally {
@@ -186,7 +186,7 @@ impl<E: Environment> Run<'_, E> {
                 left,
                 left_titles,
                 warnings,
-                is_saved: !tally.is_unsaved,
+                is_saved: tally.unsaved.is_none(),
             })));
         }
         if tally.stuck {

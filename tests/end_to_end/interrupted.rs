@@ -95,7 +95,7 @@ async fn the_first_interruption_lets_the_call_in_flight_end_and_says_what_is_lef
         .shows("~ change  alias_record.www.example.com")
         .shows("The state is saved. Run the same command again: it carries on from here.")
         .says("stopping as soon as the call in flight has ended; once more to end at once")
-        .says("create load_balancer.main: left for later: stopped")
+        .says("create load_balancer.main: done")
         .says("error: interrupted");
     let state = desk.state();
     assert!(state["resources"]["load_balancer.main"].is_object(), "{state}");

@@ -45,7 +45,7 @@ impl Spinners {
         let stage = self.paint.dim(&format!("{}:", step.stage));
         let title = format!("{stage} {}", title(step));
         match event {
-            Event::Started => self.start(step, at, title),
+            Event::Started => self.start(step, at, &title),
             Event::Waiting { said, until } => {
                 if let Some((bar, _)) = self.running().get(&step.id) {
                     let left = elapsed(since(at, until));
@@ -79,7 +79,7 @@ impl Spinners {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn start(&self, step: &Step, at: Timestamp, title: String) {
+    fn start(&self, step: &Step, at: Timestamp, title: &str) {
         let bar = self.bars.add(ProgressBar::new_spinner());
         let template = if self.paint.is_coloured() {
             "  {spinner:.cyan} {wide_msg} {elapsed}"
@@ -89,7 +89,7 @@ impl Spinners {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        bar.set_message(self.safe(&title));
+        bar.set_message(self.safe(title));
         bar.enable_steady_tick(TICK);
         self.running().insert(step.id, (bar, at));
     }

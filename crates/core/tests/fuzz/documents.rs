@@ -104,7 +104,7 @@ fn in_toml(value: &Value) -> String {
 }
 
 /// Puts a value in the place of one of the document's.
-pub(crate) fn replace(document: &mut Value, place: &Index, value: &str) {
+pub(crate) fn replace(document: &mut Value, place: Index, value: &str) {
     fn count(value: &Value) -> usize {
         1 + match value {
             Value::Array(values) => values.iter().map(count).sum(),

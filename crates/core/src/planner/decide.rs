@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How long an object that was just made may be unknown to AWS's reads (`aws-facts.md` 7.1).
-const FRESH: Seconds = Seconds::new(120);
+pub(super) const FRESH: Seconds = Seconds::new(120);
 
 /// What happens to one resource.
 #[derive(Debug, Clone)]

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use super::{
     clean_up::Removal,
-    decide::{Decided, Decision},
+    decide::{Decided, Decision, FRESH},
     matching,
     sequence::Sequence,
 };
@@ -15,6 +17,7 @@ use crate::{
     plan::{Action, Consequence, Stage, Step, StepId},
     resource::{Address, Kind, Ref, Rule, Spec, Tags},
     state::{Operation, State},
+    value::SecurityGroupId,
 };
 
 /// Why an object is recorded before it is deleted: only what the state knows is.
@@ -129,7 +132,7 @@ impl Strays {
 
 /// Closes the calls that no step of the plan is about. What is as it should be is closed with the first step of a plan; if
 /// there is no other step, by one of its own.
-pub(super) fn close(observed: &Observed, state: &State, decided: &Decided, sequence: &mut Sequence) {
+pub(super) fn close(observed: &Observed, state: &State, decided: &Decided, now: Timestamp, sequence: &mut Sequence) {
     let touched: BTreeSet<Address> = sequence
         .steps
         .iter()
@@ -152,6 +155,8 @@ pub(super) fn close(observed: &Observed, state: &State, decided: &Decided, seque
                 let id = address.key().to_owned();
                 sequence.push(step(address, Action::Record { id }, SUCCEEDED), BTreeSet::new());
             }
+            // It may have been made, and not be shown yet: the intent is how it is found then.
+            None if is_fresh(state, address, now) => {}
             None => {
                 let id = state.id(address).unwrap_or(address.key()).to_owned();
                 sequence.push(step(address, Action::Forget { id }, NOTHING), BTreeSet::new());
@@ -163,6 +168,24 @@ pub(super) fn close(observed: &Observed, state: &State, decided: &Decided, seque
             sequence.push(step(address, Action::Record { id }, SUCCEEDED), BTreeSet::new());
         }
     }
+}
+
+/// Whether something was begun so short a while ago that AWS may not show it yet.
+fn is_fresh(state: &State, address: &Address, now: Timestamp) -> bool {
+    state.intents.get(address).is_some_and(|intent| {
+        let until = intent.begun_at.checked_add(FRESH.duration());
+        intent.operation == Operation::Create && until.is_ok_and(|until| now < until)
+    })
+}
+
+/// The groups in which a rule was begun to be made, so that it is looked for there.
+pub(super) fn groups(state: &State) -> impl Iterator<Item = SecurityGroupId> + '_ {
+    let rules = state
+        .intents
+        .keys()
+        .filter(|address| address.kind() == Kind::InstanceIngress);
+    // `<group>.<port>`
+    rules.filter_map(|address| address.key().split('.').next()?.parse().ok())
 }
 
 /// Whether rules that were to be revoked are: what is remembered of them is needed for the way back then.

@@ -30,7 +30,10 @@ mod tests;
 mod waits;
 mod way_back;
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 pub use delegation::{DelegationProbe, delegation_probes};
 pub use destroy::{DestroyOptions, destroy};
@@ -114,7 +117,7 @@ pub fn query(config: &Config, state: &State) -> Query {
                 CertificateSource::Requested { .. } => None,
             })
             .collect::<BTreeSet<_>>(),
-        recorded: state.recorded(),
+        recorded: recorded(state),
         adopted: config.adopt.iter().map(|adoption| adoption.id.clone()).collect(),
         details: Details {
             target_group_attributes: sites().any(|site| {
@@ -129,6 +132,16 @@ pub fn query(config: &Config, state: &State) -> Query {
                     .any(|address| address.kind() == Kind::WebAclAssociation),
         },
     }
+}
+
+/// What the state knows, and where something may be that a run could not record.
+fn recorded(state: &State) -> BTreeMap<Address, BTreeSet<String>> {
+    let mut recorded = state.recorded();
+    for group in left_open::groups(state) {
+        let ids = recorded.entry(addresses::closure_address(&group)).or_default();
+        ids.insert(group.to_string());
+    }
+    recorded
 }
 
 /// The name that a record stands at; names that leave the configuration are looked at too.

@@ -70,7 +70,7 @@ pub(super) fn sequence(
     waits::moved_for_visitors(config, observed, decided, &mut sequence);
     waits::verify(config, observed, decided, &mut sequence);
     clean_up::clean_up(config, observed, state, decided, &strays, &mut sequence);
-    left_open::close(observed, state, decided, &mut sequence);
+    left_open::close(observed, state, decided, now, &mut sequence);
     sequence.finish()
 }
 

@@ -15,7 +15,7 @@ fn open(state: &mut State, address: &Address, operation: Operation) {
     let intent = Intent {
         operation,
         token: None,
-        begun_at: now(),
+        begun_at: now().checked_sub(jiff::SignedDuration::from_hours(1)).unwrap(),
     };
     state.intents.insert(address.clone(), intent);
 }
@@ -72,8 +72,11 @@ fn what_was_begun_for_a_site_that_has_left_is_deleted() {
             "2 cleanup delete target_group.shop after []",
         ]
     );
-    // Nothing came of it.
+    // Nothing came of it; a moment after the call that cannot be told yet.
     observed.found.pop();
+    state.intents.get_mut(&address).unwrap().begun_at = now();
+    assert_eq!(lines(&planned(&config, &observed, &state)), Vec::<String>::new());
+    open(&mut state, &address, Operation::Create);
     assert_eq!(
         lines(&planned(&config, &observed, &state)),
         ["1 prepare forget target_group.shop after []"]

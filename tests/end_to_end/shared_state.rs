@@ -2,7 +2,7 @@
 
 use std::{process::Stdio, time::Duration};
 
-use reconcile_emulator::{Emulator, Fault, FaultKind, Scene};
+use reconcile_emulator::{Emulator, Fault, FaultKind, Scene, Settings};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -413,12 +413,17 @@ while True:
         assert error.response["Error"]["Code"] == "PreconditionFailed", error
 show(state)
 "#;
-    let late = Fault::new("acm", "RequestCertificate", FaultKind::Latency).delay(Duration::from_secs(3));
-    scene.emulator.control().inject(&late.times(1)).await.unwrap();
+    let control = scene.emulator.control();
+    let issued_after = |seconds| Settings {
+        issue_after: Some(seconds),
+        ..Settings::default()
+    };
+    control.change_settings(issued_after(600.0)).await.unwrap();
     let run = async { desk.run(&["--yes"]).await };
     let meddle = async {
-        until_requested(&scene.emulator, "RequestCertificate").await;
+        until_requested(&scene.emulator, "DescribeCertificate").await;
         let state = scene.emulator.boto3_with(WRITE, &json!({ "key": KEY })).await.unwrap();
+        control.change_settings(issued_after(0.3)).await.unwrap();
         state
     };
     let (run, theirs) = tokio::join!(run, meddle);
@@ -438,12 +443,12 @@ show(state)
     std::fs::remove_file(&unsaved).unwrap();
 
     // S3 refuses in the middle of the run.
-    let late = Fault::new("elbv2", "CreateLoadBalancer", FaultKind::Latency).delay(Duration::from_secs(3));
+    let late = Fault::new("elbv2", "CreateListener", FaultKind::Latency).delay(Duration::from_secs(3));
     scene.emulator.control().clear_requests().await.unwrap();
     scene.emulator.control().inject(&late.times(1)).await.unwrap();
     let run = async { desk.run(&["--yes"]).await };
     let deny = async {
-        until_requested(&scene.emulator, "CreateLoadBalancer").await;
+        until_requested(&scene.emulator, "CreateListener").await;
         let denied = Fault::new("s3", "PutObject", FaultKind::Deny);
         scene.emulator.control().inject(&denied).await.unwrap();
     };

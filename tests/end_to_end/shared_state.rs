@@ -14,6 +14,29 @@ use crate::support::{Desk, NO_DRAIN, config, inventory, mutating_actions, no_cha
 const ON_S3: &str = "[state]\nbackend = \"s3\"\nbucket = \"my-states\"\n";
 const KEY: &str = "reconcile/www-example-com.json";
 
+/// Drift, in a target group and in the bucket itself.
+const DRIFT: &str = r#"
+elb = client("elbv2")
+group = elb.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
+elb.modify_target_group(TargetGroupArn=group, HealthCheckPath="/other")
+client("s3").put_bucket_versioning(Bucket="my-states", VersioningConfiguration={"Status": "Suspended"})
+"#;
+
+/// Another run, which writes the state that it read.
+const WRITE: &str = r#"
+s3 = client("s3")
+while True:
+    got = s3.get_object(Bucket="my-states", Key=given["key"])
+    state = json.loads(got["Body"].read())
+    state["serial"] += 1
+    try:
+        s3.put_object(Bucket="my-states", Key=given["key"], Body=json.dumps(state).encode(), IfMatch=got["ETag"])
+        break
+    except s3.exceptions.ClientError as error:
+        assert error.response["Error"]["Code"] == "PreconditionFailed", error
+show(state)
+"#;
+
 /// A scene with a bucket that keeps versions, and a desk whose state is in it.
 async fn shared() -> (Scene, Desk) {
     let (scene, desk) = scene(1, &format!("{NO_DRAIN}{ON_S3}")).await;
@@ -127,13 +150,6 @@ async fn the_whole_story_with_the_state_on_s3() {
     let actions = mutating_actions(&scene.emulator).await;
     assert_eq!(actions, ["PutObject", "DeleteObject"], "the lock and nothing else");
 
-    // Drift.
-    const DRIFT: &str = r#"
-elb = client("elbv2")
-group = elb.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
-elb.modify_target_group(TargetGroupArn=group, HealthCheckPath="/other")
-client("s3").put_bucket_versioning(Bucket="my-states", VersioningConfiguration={"Status": "Suspended"})
-"#;
     scene.emulator.boto3(DRIFT).await.unwrap();
     desk.run(&["--yes"]).await.expect(0).says("keeps no versions");
     no_changes(&desk).await;
@@ -400,19 +416,6 @@ async fn a_state_that_moved_is_not_written_over_and_one_that_cannot_be_written_i
     let (scene, desk) = shared().await;
     let unsaved = desk.folder.path().join("state/www-example-com.json.unsaved");
     // The lock is broken and another run writes while this one waits for a certificate.
-    const WRITE: &str = r#"
-s3 = client("s3")
-while True:
-    got = s3.get_object(Bucket="my-states", Key=given["key"])
-    state = json.loads(got["Body"].read())
-    state["serial"] += 1
-    try:
-        s3.put_object(Bucket="my-states", Key=given["key"], Body=json.dumps(state).encode(), IfMatch=got["ETag"])
-        break
-    except s3.exceptions.ClientError as error:
-        assert error.response["Error"]["Code"] == "PreconditionFailed", error
-show(state)
-"#;
     let control = scene.emulator.control();
     let issued_after = |seconds| Settings {
         issue_after: Some(seconds),

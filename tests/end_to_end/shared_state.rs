@@ -2,7 +2,7 @@
 
 use std::{process::Stdio, time::Duration};
 
-use reconcile_emulator::{Emulator, Fault, FaultKind, Scene};
+use reconcile_emulator::{Emulator, Fault, FaultKind, Scene, Settings};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -13,6 +13,29 @@ use crate::support::{Desk, NO_DRAIN, config, inventory, mutating_actions, no_cha
 
 const ON_S3: &str = "[state]\nbackend = \"s3\"\nbucket = \"my-states\"\n";
 const KEY: &str = "reconcile/www-example-com.json";
+
+/// Drift, in a target group and in the bucket itself.
+const DRIFT: &str = r#"
+elb = client("elbv2")
+group = elb.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
+elb.modify_target_group(TargetGroupArn=group, HealthCheckPath="/other")
+client("s3").put_bucket_versioning(Bucket="my-states", VersioningConfiguration={"Status": "Suspended"})
+"#;
+
+/// Another run, which writes the state that it read.
+const WRITE: &str = r#"
+s3 = client("s3")
+while True:
+    got = s3.get_object(Bucket="my-states", Key=given["key"])
+    state = json.loads(got["Body"].read())
+    state["serial"] += 1
+    try:
+        s3.put_object(Bucket="my-states", Key=given["key"], Body=json.dumps(state).encode(), IfMatch=got["ETag"])
+        break
+    except s3.exceptions.ClientError as error:
+        assert error.response["Error"]["Code"] == "PreconditionFailed", error
+show(state)
+"#;
 
 /// A scene with a bucket that keeps versions, and a desk whose state is in it.
 async fn shared() -> (Scene, Desk) {
@@ -127,13 +150,6 @@ async fn the_whole_story_with_the_state_on_s3() {
     let actions = mutating_actions(&scene.emulator).await;
     assert_eq!(actions, ["PutObject", "DeleteObject"], "the lock and nothing else");
 
-    // Drift.
-    const DRIFT: &str = r#"
-elb = client("elbv2")
-group = elb.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
-elb.modify_target_group(TargetGroupArn=group, HealthCheckPath="/other")
-client("s3").put_bucket_versioning(Bucket="my-states", VersioningConfiguration={"Status": "Suspended"})
-"#;
     scene.emulator.boto3(DRIFT).await.unwrap();
     desk.run(&["--yes"]).await.expect(0).says("keeps no versions");
     no_changes(&desk).await;
@@ -400,25 +416,17 @@ async fn a_state_that_moved_is_not_written_over_and_one_that_cannot_be_written_i
     let (scene, desk) = shared().await;
     let unsaved = desk.folder.path().join("state/www-example-com.json.unsaved");
     // The lock is broken and another run writes while this one waits for a certificate.
-    const WRITE: &str = r#"
-s3 = client("s3")
-while True:
-    got = s3.get_object(Bucket="my-states", Key=given["key"])
-    state = json.loads(got["Body"].read())
-    state["serial"] += 1
-    try:
-        s3.put_object(Bucket="my-states", Key=given["key"], Body=json.dumps(state).encode(), IfMatch=got["ETag"])
-        break
-    except s3.exceptions.ClientError as error:
-        assert error.response["Error"]["Code"] == "PreconditionFailed", error
-show(state)
-"#;
-    let late = Fault::new("acm", "RequestCertificate", FaultKind::Latency).delay(Duration::from_secs(3));
-    scene.emulator.control().inject(&late.times(1)).await.unwrap();
+    let control = scene.emulator.control();
+    let issued_after = |seconds| Settings {
+        issue_after: Some(seconds),
+        ..Settings::default()
+    };
+    control.change_settings(issued_after(600.0)).await.unwrap();
     let run = async { desk.run(&["--yes"]).await };
     let meddle = async {
-        until_requested(&scene.emulator, "RequestCertificate").await;
+        until_requested(&scene.emulator, "DescribeCertificate").await;
         let state = scene.emulator.boto3_with(WRITE, &json!({ "key": KEY })).await.unwrap();
+        control.change_settings(issued_after(0.3)).await.unwrap();
         state
     };
     let (run, theirs) = tokio::join!(run, meddle);
@@ -438,12 +446,12 @@ show(state)
     std::fs::remove_file(&unsaved).unwrap();
 
     // S3 refuses in the middle of the run.
-    let late = Fault::new("elbv2", "CreateLoadBalancer", FaultKind::Latency).delay(Duration::from_secs(3));
+    let late = Fault::new("elbv2", "CreateListener", FaultKind::Latency).delay(Duration::from_secs(3));
     scene.emulator.control().clear_requests().await.unwrap();
     scene.emulator.control().inject(&late.times(1)).await.unwrap();
     let run = async { desk.run(&["--yes"]).await };
     let deny = async {
-        until_requested(&scene.emulator, "CreateLoadBalancer").await;
+        until_requested(&scene.emulator, "CreateListener").await;
         let denied = Fault::new("s3", "PutObject", FaultKind::Deny);
         scene.emulator.control().inject(&denied).await.unwrap();
     };

@@ -69,7 +69,7 @@ pub(crate) enum StateCommand {
     },
     /// Move the state from where it is to where the configuration keeps it
     Migrate {
-        /// Where it is: `local` for state/NAME.json, a file, or s3://BUCKET/KEY
+        /// Where it is: `local` for state/NAME.json, a file, or `s3://BUCKET/KEY`
         #[arg(long, value_name = "PLACE")]
         from: String,
         /// Even if a newer state, or another one, is there already

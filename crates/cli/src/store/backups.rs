@@ -66,7 +66,7 @@ impl Backups {
             let name = entry?.file_name();
             if name
                 .to_str()
-                .is_some_and(|name| name.starts_with("20") && name.ends_with(".json"))
+                .is_some_and(|name| name.starts_with("20") && name.strip_suffix(".json").is_some())
             {
                 found.push(self.folder.join(name));
             }

@@ -18,6 +18,15 @@ pub(crate) struct FileLock {
     file: File,
 }
 
+/// Whether a state file is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Now {
+    /// Nobody holds it.
+    Free,
+    /// This run does, if it can be read.
+    Held(Option<Holder>),
+}
+
 /// What a lock file says that nobody holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Left {
@@ -69,22 +78,22 @@ impl FileLock {
     ///
     /// # Errors
     /// If the system refuses.
-    pub(super) fn holder(state: &Path) -> Result<Option<Option<Holder>>, LockError> {
+    pub(super) fn holder(state: &Path) -> Result<Now, LockError> {
         let path = lock_path(state);
         let system = |source| LockError::System {
             path: path.clone(),
             source,
         };
         if !path.exists() {
-            return Ok(None);
+            return Ok(Now::Free);
         }
         let mut file = open(&path).map_err(system)?;
         match file.try_lock() {
             Ok(()) => {
                 drop(Self { file });
-                Ok(None)
+                Ok(Now::Free)
             }
-            Err(TryLockError::WouldBlock) => Ok(Some(read_holder(&mut file))),
+            Err(TryLockError::WouldBlock) => Ok(Now::Held(read_holder(&mut file))),
             Err(TryLockError::Error(source)) => Err(system(source)),
         }
     }
@@ -180,9 +189,12 @@ mod tests {
         );
         assert!(error.to_string().contains("`reconcile apply`, process"), "{error}");
         assert!(error.to_string().contains(&format!("(lock {})", told.id)), "{error}");
-        assert_eq!(FileLock::holder(&state).unwrap().unwrap(), Some(told.as_ref().clone()));
+        assert_eq!(
+            FileLock::holder(&state).unwrap(),
+            Now::Held(Some(told.as_ref().clone()))
+        );
         drop(held);
-        assert_eq!(FileLock::holder(&state).unwrap(), None);
+        assert_eq!(FileLock::holder(&state).unwrap(), Now::Free);
         take(&state).await.unwrap();
     }
 

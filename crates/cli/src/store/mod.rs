@@ -32,7 +32,7 @@ use bucket::{BucketLock, BucketState};
 pub(crate) use bucket::{Unsaved, let_go};
 pub(crate) use file::StateFile;
 pub(crate) use holder::{Holder, Life};
-use lock::{FileLock, Left};
+use lock::{FileLock, Left, Now};
 use waiting::Waiting;
 
 use crate::output;
@@ -296,8 +296,8 @@ impl Store {
     pub(crate) async fn unlocking(&self) -> Result<Unlocking, LockError> {
         Ok(match self {
             Self::File(file) => match FileLock::holder(file.path())? {
-                None => Unlocking::Free,
-                Some(holder) => Unlocking::Held(holder.map(Box::new), Removal::ByEndingIt),
+                Now::Free => Unlocking::Free,
+                Now::Held(holder) => Unlocking::Held(holder.map(Box::new), Removal::ByEndingIt),
             },
             Self::Bucket(bucket) => match bucket.holder().await? {
                 None => Unlocking::Free,

@@ -102,5 +102,5 @@ pub(super) fn is_key(text: &str) -> bool {
     (1..=MAX_KEY).contains(&text.len())
         && !text.chars().any(char::is_control)
         && text.split('/').all(|part| !matches!(part, "" | "." | ".."))
-        && !text.ends_with(".lock")
+        && text.strip_suffix(".lock").is_none()
 }

@@ -69,3 +69,15 @@ def test_of_writers_at_the_same_time_one_succeeds(bucket: tuple[Any, str]) -> No
     assert race({"IfNoneMatch": "*"}) == one
     tag = s3.put_object(Bucket=name, Key="a", Body=b"x")["ETag"]
     assert race({"IfMatch": tag}) == one
+
+
+def test_versioning_is_told_under_the_documented_root(bucket: tuple[Any, str]) -> None:
+    s3, name = bucket
+    seen: list[bytes] = []
+    s3.meta.events.register(
+        "after-call.s3.GetBucketVersioning",
+        lambda http_response, **_: seen.append(http_response.content),
+    )
+    status = s3.get_bucket_versioning(Bucket=name)["Status"]
+    assert status in ("Enabled", "Suspended")
+    assert b"<VersioningConfiguration" in seen[-1] and b"GetBucketVersioningResponse" not in seen[-1]

@@ -19,5 +19,6 @@ from . import (  # noqa: F401
     elbv2_targets,
     route53,
     route53_changes,
+    s3,
     wafv2,
 )

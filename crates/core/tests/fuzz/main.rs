@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use reconcile_core::{
     config::Config,
     limits,
-    plan::Plan,
+    plan::{Plan, PlanFile, PlanFileError},
     state::{State, StateError},
 };
 
@@ -28,16 +28,18 @@ pub(crate) enum Reader {
     Config,
     State,
     Plan,
+    PlanFile,
 }
 
 impl Reader {
-    const ALL: [Self; 3] = [Self::Config, Self::State, Self::Plan];
+    const ALL: [Self; 4] = [Self::Config, Self::State, Self::Plan, Self::PlanFile];
 
     fn folder(self) -> PathBuf {
         let name = match self {
             Self::Config => "config",
             Self::State => "state",
             Self::Plan => "plan",
+            Self::PlanFile => "plan_file",
         };
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../tests/corpus")
@@ -50,6 +52,7 @@ impl Reader {
             Self::Config => config(text),
             Self::State => state(text),
             Self::Plan => plan(text),
+            Self::PlanFile => plan_file(text),
         }
     }
 }
@@ -109,6 +112,24 @@ fn plan(text: &str) -> bool {
     true
 }
 
+fn plan_file(text: &str) -> bool {
+    match PlanFile::read(text) {
+        Ok(file) => {
+            let written = file.write().unwrap();
+            assert_eq!(PlanFile::read(&written).unwrap(), file);
+            true
+        }
+        Err(PlanFileError::Damaged { line, column, message }) => {
+            // The serialiser counts the end of the text as a line of its own.
+            assert!(line <= text.matches('\n').count() + 2, "line {line}");
+            assert!(column <= text.len() + 1, "column {column}");
+            assert!(!message.is_empty());
+            false
+        }
+        Err(_) => false,
+    }
+}
+
 /// The documents of the corpus: their names, and what they hold. What is not UTF-8 is read as the program would be able
 /// to: with replacements.
 fn corpus(reader: Reader) -> Vec<(String, String)> {
@@ -162,7 +183,7 @@ fn what_is_nested_deeply_gets_an_answer() {
 
 #[test]
 fn no_document_is_whole_when_it_is_cut() {
-    for reader in [Reader::State, Reader::Plan] {
+    for reader in [Reader::State, Reader::Plan, Reader::PlanFile] {
         for (name, text) in corpus(reader) {
             if !name.starts_with("bad-") {
                 for short in cut(&text) {
@@ -210,7 +231,7 @@ proptest! {
 
     #[test]
     fn values_in_the_wrong_places_get_an_answer(
-        reader in prop::sample::select(vec![Reader::State, Reader::Plan]),
+        reader in prop::sample::select(vec![Reader::State, Reader::Plan, Reader::PlanFile]),
         which in any::<prop::sample::Index>(),
         place in any::<prop::sample::Index>(),
         value in json(),

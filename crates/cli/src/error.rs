@@ -160,7 +160,7 @@ impl CommandError {
             Self::State { place, source } => {
                 match place {
                     Some(place) => {
-                        page.error(&format!("cannot use the state file `{place}`"));
+                        page.error(&format!("cannot use the state in `{place}`"));
                         page.causes(&[source.to_string()]);
                     }
                     None => page.error(&source.to_string()),

@@ -138,7 +138,7 @@ impl CommandError {
             Self::Cloud(error) => ErrorReport::of_cloud(error),
             Self::State { place, source } => {
                 let (said, causes) = match place {
-                    Some(place) => (format!("cannot use the state file `{place}`"), vec![source.to_string()]),
+                    Some(place) => (format!("cannot use the state in `{place}`"), vec![source.to_string()]),
                     None => (source.to_string(), Vec::new()),
                 };
                 ErrorReport {

@@ -1,6 +1,7 @@
 //! A state in a file of this machine.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -15,7 +16,6 @@ use reconcile_core::{
     state::{State, StateError},
 };
 use reconcile_engine::StoreError;
-use tempfile::NamedTempFile;
 
 use super::{BackupError, ReadError, backups::Backups, folder_of, make_folder};
 use crate::files::read_text;
@@ -115,6 +115,7 @@ impl StateFile {
             }
             None => None,
         };
+        sweep(&target);
         self.backed_up.store(true, Ordering::Relaxed);
         Ok(backup)
     }
@@ -164,11 +165,42 @@ pub(super) fn replace(target: &Path, content: &[u8]) -> io::Result<()> {
     let folder = folder_of(target);
     make_folder(folder)?;
     // The temporary file is the owner's alone (mode 0600), and so is what it becomes.
-    let mut file = NamedTempFile::with_prefix_in(".state-", folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(&temporary_prefix(target))
+        .suffix(TEMPORARY)
+        .tempfile_in(folder)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(target).map_err(|error| error.error)?;
     sync_folder(folder)
+}
+
+/// How the name of a file ends that is being written.
+const TEMPORARY: &str = ".tmp";
+
+fn temporary_prefix(target: &Path) -> OsString {
+    let mut prefix = OsString::from(".");
+    prefix.push(target.file_name().unwrap_or_default());
+    prefix.push("-");
+    prefix
+}
+
+/// Removes what runs left behind that were killed while they wrote this file. It is held by this run, so nobody else writes
+/// it. That something cannot be removed does no harm.
+fn sweep(target: &Path) {
+    let prefix = temporary_prefix(target);
+    let is_left = |name: &OsStr| {
+        let name = name.as_encoded_bytes();
+        name.strip_prefix(prefix.as_encoded_bytes())
+            .and_then(|rest| rest.strip_suffix(TEMPORARY.as_bytes()))
+            // A file whose name only begins as this one's does has more before the random part.
+            .is_some_and(|random| random.iter().all(u8::is_ascii_alphanumeric))
+    };
+    for entry in fs::read_dir(folder_of(target)).into_iter().flatten().flatten() {
+        if is_left(&entry.file_name()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Makes the new name of a file durable.
@@ -237,6 +269,31 @@ mod tests {
             "nothing temporary is left"
         );
         assert_eq!(read(&file), state);
+    }
+
+    #[tokio::test]
+    async fn what_killed_runs_left_half_written_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = |name: &str| folder.path().join(name);
+        for name in [
+            ".www.json-a1B2c3.tmp",
+            ".www.json-x-a1B2c3.tmp",
+            ".www.json-a1B2c3",
+            ".shop.json-a1B2c3.tmp",
+        ] {
+            fs::write(here(name), "half").unwrap();
+        }
+        let file = StateFile::new(here("www.json"));
+        file.save(&new_state()).await.unwrap();
+        assert_eq!(
+            names(folder.path()),
+            [
+                ".shop.json-a1B2c3.tmp",
+                ".www.json-a1B2c3",
+                ".www.json-x-a1B2c3.tmp",
+                "www.json"
+            ]
+        );
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ mod foreign;
 mod going_back;
 mod import;
 mod interrupted;
+mod locked;
 mod options;
 mod pipelines;
 mod replacing;

@@ -59,6 +59,36 @@ fn a_target_group_is_proven_before_visitors_come_there_and_the_old_one_goes_last
 }
 
 #[test]
+fn a_rule_that_an_earlier_proof_left_leads_to_the_new_target_group_before_the_next_proof() {
+    let (config, observed, state) = settled(CONFIG);
+    let plain = super::config(&CONFIG.replace("health ", "backend = { protocol = \"HTTP\" }\nhealth "));
+    let mut cut = planned(&plain, &observed, &state);
+    cut.steps.truncate(at(&cut, "update listener.443") + 1);
+    let (mut observed, mut state) = (observed, state);
+    apply(&cut, &mut observed, &mut state);
+    // Health checks begin when a rule names the target group: to wait for them before that is to wait in vain.
+    let plan = assert_converges(&config, &mut observed, &mut state);
+    assert_eq!(
+        mutating(&plan),
+        [
+            "prepare update listener_rule.443.www.proof",
+            "prepare replace target.www.i-0a",
+            "cutover update listener.443",
+            "cleanup delete listener_rule.443.www.proof",
+            "cleanup delete target.www.i-0a",
+            "cleanup delete target_group.www",
+        ]
+    );
+    assert!(at(&plan, "update listener_rule.443.www.proof") < at(&plan, "wait healthy"));
+    assert!(at(&plan, "wait answers listener.443") < at(&plan, "update listener.443"));
+    assert!(
+        !lines(&plan)
+            .iter()
+            .any(|line| line.contains("drained listener_rule.443.www.proof"))
+    );
+}
+
+#[test]
 fn a_replacement_that_was_cut_off_at_any_step_is_carried_on() {
     let scheme = format!("{CONFIG}\n[load_balancer]\nscheme = \"internal\"\n");
     let plain = CONFIG.replace("health ", "backend = { protocol = \"HTTP\" }\nhealth ");

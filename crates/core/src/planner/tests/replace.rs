@@ -249,6 +249,51 @@ fn another_backend_port_takes_the_same_target_group() {
 }
 
 #[test]
+fn a_port_that_a_leaving_target_needs_is_opened_again_before_the_world_is_shut_out() {
+    let (_, observed, state) = settled(CONFIG);
+    let other = super::config(&CONFIG.replace("health ", "ports.backend = 8443\nhealth "));
+    let whole = planned(&other, &observed, &state);
+    let group = "sg-a".parse().unwrap();
+    // Cut off with both targets in the target group, and as late as when the old one has left.
+    for (last, is_needed) in [
+        ("create instance_ingress.sg-a.8443", true),
+        ("replace target.www.i-0a", true),
+        ("delete target.www.i-0a", false),
+    ] {
+        let (mut observed, mut state) = (observed.clone(), state.clone());
+        let mut cut = whole.clone();
+        cut.steps.truncate(at(&whole, last) + 1);
+        apply(&cut, &mut observed, &mut state);
+        let ingress = &mut observed.security_groups.get_mut(&group).unwrap().ingress;
+        ingress.remove("sgr-sg-a.443").unwrap();
+        ingress.insert("sgr-world".to_owned(), world::rule("tcp 443 0.0.0.0/0"));
+        let plan = assert_converges(&other, &mut observed, &mut state);
+        let shown = mutating(&plan);
+        let about: Vec<&str> = shown
+            .iter()
+            .map(String::as_str)
+            .filter(|line| line.ends_with("instance_ingress.sg-a.443") || line.contains("port_closure"))
+            .collect();
+        let expected: &[&str] = if is_needed {
+            &[
+                "prepare create instance_ingress.sg-a.443",
+                "lockdown update port_closure.sg-a",
+                "cleanup delete instance_ingress.sg-a.443",
+            ]
+        } else {
+            &["lockdown update port_closure.sg-a"]
+        };
+        assert_eq!(about, expected, "cut off after {last}");
+        if is_needed {
+            assert!(at(&plan, "delete target.www.i-0a") < at(&plan, "delete instance_ingress.sg-a.443"));
+        }
+        let left: Vec<&String> = observed.security_groups[&group].ingress.keys().collect();
+        assert_eq!(left.iter().filter(|id| id.ends_with(".443")).count(), 0, "{left:?}");
+        assert!(left.iter().any(|id| *id == "sgr-sg-a.8443"), "{left:?}");
+    }
+}
+
+#[test]
 fn an_instance_in_another_vpc_takes_everything_along() {
     let (_, mut observed, mut state) = settled(CONFIG);
     with_second_instance(&mut observed);

@@ -201,7 +201,11 @@ fn of_item(state: &State, decided: &Decided, address: &Address, item: &super::de
             None => Ref::id_of(address),
         };
         let spec = item.desired.as_ref()?;
-        return Some(Removal::delete(address, id, spec, "the proof is over"));
+        let reason = match address.kind() {
+            Kind::InstanceIngress => shrinking::LEFT,
+            _ => "the proof is over",
+        };
+        return Some(Removal::delete(address, id, spec, reason));
     }
     let actual = item.actual.as_ref()?;
     let id = || Ref::Known(actual.id.clone());

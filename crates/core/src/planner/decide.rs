@@ -11,7 +11,7 @@ use super::{
     closures,
     desired::Desired,
     keep::Standing,
-    live, matching, names,
+    live, matching, names, shrinking,
     successor::{dead, is_retired, name_is_taken, predecessor, protected, standing_successor},
 };
 use crate::{
@@ -248,6 +248,7 @@ pub(super) fn decide(
         decided.items.insert(address, item);
     }
     surplus(config, observed, state, &mut decided, &mut refusals);
+    shrinking::open_again(config, observed, state, &mut decided);
     live::mark_takeovers(config, observed, &mut decided);
     live::refuse_at_once(config, &decided, &mut refusals);
     live::add_proof_rules(config, observed, state, &mut decided);

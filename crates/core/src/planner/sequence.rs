@@ -256,9 +256,6 @@ fn resource_step(
         (Some(wider), Some(actual)) => diff::changes(&actual.spec, wider),
         _ => item.changes.clone(),
     };
-    if wider.is_some() && changes.is_empty() {
-        return;
-    }
     if let (Some(given_up), Some(actual)) = (&item.given_up, actual) {
         let step = Step {
             id: StepId(0),
@@ -278,6 +275,9 @@ fn resource_step(
         if item.decision == Decision::Record {
             return;
         }
+    }
+    if wider.is_some() && changes.is_empty() {
+        return;
     }
     let action = match (item.decision, actual) {
         (Decision::Create, _) => Action::Create {

@@ -1,14 +1,21 @@
 //! What carries visitors while something moves: what is needed by the old path stays until that is gone.
 
 use super::{
-    addresses::load_balancer_address,
+    addresses::{load_balancer_address, security_group_address},
     decide::{Decided, Decision, Item},
+    matching,
 };
 use crate::{
-    config::IpAddressType,
-    resource::{Kind, LoadBalancer, SecurityGroup, Spec},
+    config::{Config, IpAddressType},
+    diff, naming,
+    observed::Observed,
+    resource::{Address, InstanceIngress, Kind, LoadBalancer, Ref, SecurityGroup, Spec, Target},
     state::State,
+    value::SecurityGroupId,
 };
+
+/// Why a rule goes that was made for the old path.
+pub(super) const LEFT: &str = "what needed it is gone";
 
 /// Whether something is on its way out that may still need the group's rules.
 fn something_leaves(state: &State, decided: &Decided) -> bool {
@@ -67,4 +74,92 @@ pub(super) fn first_step(state: &State, decided: &Decided, item: &Item) -> Optio
     wider(state, decided, item)
         .map(Spec::SecurityGroup)
         .or_else(|| narrower(item).map(Spec::LoadBalancer))
+}
+
+/// Opens again what somebody else has closed while targets on their way out still need it: visitors come to them until
+/// they are gone, and the rule that admits the whole world to the same port may be closed before.
+pub(super) fn open_again(config: &Config, observed: &Observed, state: &State, decided: &mut Decided) {
+    let keeps_group = decided
+        .get(&security_group_address())
+        .is_some_and(|item| item.actual.is_some() && item.decision != Decision::Replace);
+    if !keeps_group {
+        // The old path comes from a group that is gone, or is about to be.
+        return;
+    }
+    let closed: Vec<Address> = decided
+        .forgotten
+        .keys()
+        .filter(|address| address.kind() == Kind::InstanceIngress)
+        .cloned()
+        .collect();
+    for address in closed {
+        let Some((group, port)) = group_and_port(&address) else {
+            continue;
+        };
+        if !leaving_targets(observed, state, decided).any(|target| needs(observed, target, &group, port)) {
+            continue;
+        }
+        let mut spec = Spec::InstanceIngress(InstanceIngress {
+            group,
+            port,
+            source: Ref::id_of(&security_group_address()),
+            tags: naming::ownership(&config.name, &address),
+        });
+        decided.resolve_all(&mut spec);
+        if matching::find(config, observed, state, &address, &spec).is_some() {
+            continue;
+        }
+        decided.forgotten.remove(&address);
+        let item = Item {
+            actual: None,
+            successor: None,
+            changes: diff::creation(&spec),
+            desired: Some(spec),
+            decision: Decision::Create,
+            reason: "it is gone from AWS, and what is on its way out still needs it".to_owned(),
+            temporary: true,
+            given_up: None,
+            takes_over: false,
+        };
+        decided.insert(address, item);
+    }
+}
+
+/// The group and the port of a rule, from its address.
+fn group_and_port(address: &Address) -> Option<(SecurityGroupId, u16)> {
+    let (group, port) = address.key().split_once('.')?;
+    Some((group.parse().ok()?, port.parse().ok()?))
+}
+
+/// The targets that stand and are on their way out.
+fn leaving_targets<'a>(
+    observed: &'a Observed,
+    state: &'a State,
+    decided: &'a Decided,
+) -> impl Iterator<Item = &'a Target> {
+    let leaving = decided
+        .iter()
+        .filter(|(_, item)| matches!(item.decision, Decision::Replace | Decision::Delete))
+        .filter_map(|(_, item)| item.actual.as_ref());
+    let retired = state
+        .retired
+        .iter()
+        .filter(|retired| retired.address.kind() == Kind::Target)
+        .filter_map(|retired| observed.object(Kind::Target, &retired.id));
+    leaving.chain(retired).filter_map(|actual| match &actual.spec {
+        Spec::Target(target) => Some(target),
+        _ => None,
+    })
+}
+
+/// Whether requests to a target, or its health checks, come in by a port of a group.
+fn needs(observed: &Observed, target: &Target, group: &SecurityGroupId, port: u16) -> bool {
+    let is_behind = observed
+        .instances
+        .get(&target.instance)
+        .is_some_and(|instance| instance.security_groups.contains(group));
+    let checks = target.target_group.known().ok().and_then(|id| observed.by_id(id));
+    let is_checked_there = matches!(checks.map(|actual| &actual.spec),
+        Some(Spec::TargetGroup(checks)) if checks.health.port == port.to_string());
+    is_behind && (target.port == port || is_checked_there)
 }

@@ -59,6 +59,36 @@ fn a_target_group_is_proven_before_visitors_come_there_and_the_old_one_goes_last
 }
 
 #[test]
+fn a_rule_that_an_earlier_proof_left_leads_to_the_new_target_group_before_the_next_proof() {
+    let (config, observed, state) = settled(CONFIG);
+    let plain = super::config(&CONFIG.replace("health ", "backend = { protocol = \"HTTP\" }\nhealth "));
+    let mut cut = planned(&plain, &observed, &state);
+    cut.steps.truncate(at(&cut, "update listener.443") + 1);
+    let (mut observed, mut state) = (observed, state);
+    apply(&cut, &mut observed, &mut state);
+    // Health checks begin when a rule names the target group: to wait for them before that is to wait in vain.
+    let plan = assert_converges(&config, &mut observed, &mut state);
+    assert_eq!(
+        mutating(&plan),
+        [
+            "prepare update listener_rule.443.www.proof",
+            "prepare replace target.www.i-0a",
+            "cutover update listener.443",
+            "cleanup delete listener_rule.443.www.proof",
+            "cleanup delete target.www.i-0a",
+            "cleanup delete target_group.www",
+        ]
+    );
+    assert!(at(&plan, "update listener_rule.443.www.proof") < at(&plan, "wait healthy"));
+    assert!(at(&plan, "wait answers listener.443") < at(&plan, "update listener.443"));
+    assert!(
+        !lines(&plan)
+            .iter()
+            .any(|line| line.contains("drained listener_rule.443.www.proof"))
+    );
+}
+
+#[test]
 fn a_replacement_that_was_cut_off_at_any_step_is_carried_on() {
     let scheme = format!("{CONFIG}\n[load_balancer]\nscheme = \"internal\"\n");
     let plain = CONFIG.replace("health ", "backend = { protocol = \"HTTP\" }\nhealth ");
@@ -216,6 +246,51 @@ fn another_backend_port_takes_the_same_target_group() {
     assert!(!shown.iter().any(|line| line.contains("target_group")), "{shown:#?}");
     assert!(at(&plan, "replace target.www.i-0a") < at(&plan, "wait healthy"));
     assert!(at(&plan, "wait healthy") < at(&plan, "delete target.www.i-0a"));
+}
+
+#[test]
+fn a_port_that_a_leaving_target_needs_is_opened_again_before_the_world_is_shut_out() {
+    let (_, observed, state) = settled(CONFIG);
+    let other = super::config(&CONFIG.replace("health ", "ports.backend = 8443\nhealth "));
+    let whole = planned(&other, &observed, &state);
+    let group = "sg-a".parse().unwrap();
+    // Cut off with both targets in the target group, and as late as when the old one has left.
+    for (last, is_needed) in [
+        ("create instance_ingress.sg-a.8443", true),
+        ("replace target.www.i-0a", true),
+        ("delete target.www.i-0a", false),
+    ] {
+        let (mut observed, mut state) = (observed.clone(), state.clone());
+        let mut cut = whole.clone();
+        cut.steps.truncate(at(&whole, last) + 1);
+        apply(&cut, &mut observed, &mut state);
+        let ingress = &mut observed.security_groups.get_mut(&group).unwrap().ingress;
+        ingress.remove("sgr-sg-a.443").unwrap();
+        ingress.insert("sgr-world".to_owned(), world::rule("tcp 443 0.0.0.0/0"));
+        let plan = assert_converges(&other, &mut observed, &mut state);
+        let shown = mutating(&plan);
+        let about: Vec<&str> = shown
+            .iter()
+            .map(String::as_str)
+            .filter(|line| line.ends_with("instance_ingress.sg-a.443") || line.contains("port_closure"))
+            .collect();
+        let expected: &[&str] = if is_needed {
+            &[
+                "prepare create instance_ingress.sg-a.443",
+                "lockdown update port_closure.sg-a",
+                "cleanup delete instance_ingress.sg-a.443",
+            ]
+        } else {
+            &["lockdown update port_closure.sg-a"]
+        };
+        assert_eq!(about, expected, "cut off after {last}");
+        if is_needed {
+            assert!(at(&plan, "delete target.www.i-0a") < at(&plan, "delete instance_ingress.sg-a.443"));
+        }
+        let left: Vec<&String> = observed.security_groups[&group].ingress.keys().collect();
+        assert_eq!(left.iter().filter(|id| id.ends_with(".443")).count(), 0, "{left:?}");
+        assert!(left.iter().any(|id| *id == "sgr-sg-a.8443"), "{left:?}");
+    }
 }
 
 #[test]

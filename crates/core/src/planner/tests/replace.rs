@@ -5,7 +5,7 @@ use super::{
     world::{self, CONFIG, apply, now},
 };
 use crate::{
-    observed::Observed,
+    observed::{Actual, Observed},
     plan::{Action, Condition, Plan, Stage},
     resource::{Kind, Spec},
 };
@@ -293,19 +293,63 @@ fn a_port_that_a_leaving_target_needs_is_opened_again_before_the_world_is_shut_o
     }
 }
 
-#[test]
-fn an_instance_in_another_vpc_takes_everything_along() {
-    let (_, mut observed, mut state) = settled(CONFIG);
-    with_second_instance(&mut observed);
-    let vpc = "vpc-2".parse().unwrap();
+/// The second instance in a network of its own.
+fn with_second_vpc(observed: &mut Observed) {
+    with_second_instance(observed);
     let instance = observed.instances.get_mut(&"i-0b".parse().unwrap()).unwrap();
-    instance.vpc = vpc;
+    instance.vpc = "vpc-2".parse().unwrap();
     instance.subnet = "subnet-2a".parse().unwrap();
     for (id, zone) in [("subnet-2a", "ap-northeast-1a"), ("subnet-2c", "ap-northeast-1c")] {
         let mut subnet = world::subnet(id, zone, true);
         subnet.vpc = "vpc-2".parse().unwrap();
         observed.subnets.push(subnet);
     }
+}
+
+#[test]
+fn a_group_that_comes_back_is_put_in_its_place_although_it_keeps_a_rule_until_the_end() {
+    let (config, mut observed, mut state) = settled(CONFIG);
+    with_second_vpc(&mut observed);
+    let is_group = |actual: &&mut Actual| actual.spec.kind() == Kind::SecurityGroup;
+    let standing = observed.found.iter_mut().find(is_group).unwrap();
+    let before = standing.id.clone();
+    // Nothing is to be added to the group, and what is too much goes when the other load balancer has.
+    let Spec::SecurityGroup(group) = &mut standing.spec else {
+        panic!()
+    };
+    group.ingress.insert("tcp 8080 0.0.0.0/0".parse().unwrap());
+    let other = super::config(&CONFIG.replace("i-0a", "i-0b"));
+    let mut begun = planned(&other, &observed, &state);
+    begun.steps.truncate(at(&begun, "replace load_balancer.main") + 1);
+    apply(&begun, &mut observed, &mut state);
+    let back = assert_converges(&config, &mut observed, &mut state);
+    let shown = lines(&back);
+    let about: Vec<&str> = shown
+        .iter()
+        .filter(|line| line.contains("security_group.load_balancer"))
+        .map(|line| line.split(" after").next().unwrap().split_once(' ').unwrap().1)
+        .collect();
+    assert_eq!(
+        about,
+        [
+            "prepare reinstate security_group.load_balancer",
+            "cleanup update security_group.load_balancer",
+            "cleanup delete security_group.load_balancer",
+        ]
+    );
+    let groups: Vec<&str> = observed
+        .found
+        .iter()
+        .filter(|actual| actual.spec.kind() == Kind::SecurityGroup)
+        .map(|actual| actual.id.as_str())
+        .collect();
+    assert_eq!(groups, [before]);
+}
+
+#[test]
+fn an_instance_in_another_vpc_takes_everything_along() {
+    let (_, mut observed, mut state) = settled(CONFIG);
+    with_second_vpc(&mut observed);
     let other = super::config(&CONFIG.replace("i-0a", "i-0b"));
     let plan = assert_converges(&other, &mut observed, &mut state);
     for kind in [

@@ -10,7 +10,8 @@ use aws_smithy_types::DateTime;
 use futures_util::future;
 use jiff::Timestamp;
 use reconcile_core::{
-    config::KeyAlgorithm,
+    config::{KeyAlgorithm, StackName},
+    naming::STACK_TAG,
     observed::{Actual, CertificateLife, Query, Renewal, Status, normal_serial},
     resource::{Certificate, Kind, Output, Outputs, Spec, Tags},
     value::{CertificateArn, DomainName},
@@ -28,8 +29,8 @@ const PAGE: i32 = 1000;
 
 /// Certificates that may be the stack's: given outright, adopted, known to the state, or for one of the sites' names.
 ///
-/// Certificates for other names are not described, so those that carry the stack's tags but none of its names are not
-/// among them: ACM has no list by tag.
+/// ACM has no list by tag, so that those with the stack's tags and none of its names take a call for each certificate of
+/// the account. They are looked for only while a request is open whose names may have left the configuration.
 pub(crate) async fn observe(clients: &Clients, query: &Query) -> Result<Vec<Actual>, CloudError> {
     let recorded = query
         .recorded
@@ -47,13 +48,21 @@ pub(crate) async fn observe(clients: &Clients, query: &Query) -> Result<Vec<Actu
         .filter(|arn| arn.region() == clients.region.as_str())
         .collect();
     let listed = async {
-        let arns: BTreeSet<CertificateArn> = list(clients)
-            .await?
-            .iter()
-            .filter(|summary| may_serve(summary, &query.names))
-            .filter_map(|summary| summary.certificate_arn()?.parse().ok())
-            .filter(|arn| !named.contains(arn))
-            .collect();
+        let (mut arns, mut others) = (BTreeSet::<CertificateArn>::new(), BTreeSet::new());
+        for summary in list(clients).await? {
+            let Some(arn) = summary.certificate_arn().and_then(|arn| arn.parse().ok()) else {
+                continue;
+            };
+            if named.contains(&arn) {
+                continue;
+            }
+            if may_serve(&summary, &query.names) {
+                arns.insert(arn);
+            } else if query.details.begun_certificates && may_be_begun(&summary) {
+                others.insert(arn);
+            }
+        }
+        arns.extend(tagged(clients, &others, &query.stack).await?);
         described(clients, &arns, Choice::Requestable).await
     };
     let (mut found, listed) = future::try_join(described(clients, &named, Choice::Any), listed).await?;
@@ -117,6 +126,39 @@ pub(crate) fn may_serve(summary: &CertificateSummary, names: &BTreeSet<DomainNam
         .any(|held| names.iter().any(|name| held.covers(name)))
 }
 
+/// Whether a certificate in the list may be one that a run requested and could not record: nothing can use that yet.
+fn may_be_begun(summary: &CertificateSummary) -> bool {
+    summary.in_use() != Some(true)
+        && summary.managed_by().is_none()
+        && summary
+            .r#type()
+            .is_none_or(|found| *found == CertificateType::AmazonIssued)
+}
+
+/// Those that carry the stack's tag.
+async fn tagged(
+    clients: &Clients,
+    arns: &BTreeSet<CertificateArn>,
+    stack: &StackName,
+) -> Result<Vec<CertificateArn>, CloudError> {
+    let tags = arns.iter().map(|arn| tags_of(clients, arn));
+    let tags = future::try_join_all(tags).await?;
+    let is_ours = |tags: &Tags| tags.get(STACK_TAG).map(String::as_str) == Some(stack.as_str());
+    let found = arns.iter().zip(tags).filter(|(_, tags)| is_ours(tags));
+    Ok(found.map(|(arn, _)| arn.clone()).collect())
+}
+
+/// The tags of a certificate; none if ACM does not know it (yet).
+async fn tags_of(clients: &Clients, arn: &CertificateArn) -> Result<Tags, CloudError> {
+    let request = clients.acm.list_tags_for_certificate().certificate_arn(arn.as_str());
+    let answer = call("acm ListTagsForCertificate", request.send()).await.or_missing()?;
+    Ok(answer.map_or_else(Tags::new, |answer| {
+        let tags = answer.tags().iter();
+        tags.map(|tag| (tag.key().to_owned(), tag.value().unwrap_or_default().to_owned()))
+            .collect()
+    }))
+}
+
 /// One certificate with its tags; `None` if ACM does not know it (yet), or it is not among the choice.
 pub(crate) async fn describe(
     clients: &Clients,
@@ -124,22 +166,16 @@ pub(crate) async fn describe(
     choice: Choice,
 ) -> Result<Option<Actual>, CloudError> {
     let description = clients.acm.describe_certificate().certificate_arn(arn.as_str());
-    let tags = clients.acm.list_tags_for_certificate().certificate_arn(arn.as_str());
     let (description, tags) = future::join(
         call("acm DescribeCertificate", description.send()),
-        call("acm ListTagsForCertificate", tags.send()),
+        // A fresh certificate may be known to one of the calls before the other (`aws-facts.md` 1.2).
+        tags_of(clients, arn),
     )
     .await;
     let Some(detail) = description.or_missing()?.and_then(|answer| answer.certificate) else {
         return Ok(None);
     };
-    // A fresh certificate may be known to one of the calls before the other (`aws-facts.md` 1.2).
-    let tags = tags.or_missing()?.map_or_else(Tags::new, |answer| {
-        let tags = answer.tags().iter();
-        tags.map(|tag| (tag.key().to_owned(), tag.value().unwrap_or_default().to_owned()))
-            .collect()
-    });
-    Ok(actual(arn, &detail, tags, choice))
+    Ok(actual(arn, &detail, tags?, choice))
 }
 
 /// A described certificate in normal form.
@@ -486,5 +522,16 @@ mod tests {
         assert!(may_serve(&summary(&[]).build(), &wanted));
         let many = summary(&["example.com"]).has_additional_subject_alternative_names(true);
         assert!(may_serve(&many.build(), &wanted));
+    }
+
+    #[test]
+    fn what_somebody_uses_or_imported_was_not_requested_by_a_run_that_was_cut_off() {
+        let summary = || CertificateSummary::builder().r#type(CertificateType::AmazonIssued);
+        assert!(may_be_begun(&summary().in_use(false).build()));
+        assert!(may_be_begun(&CertificateSummary::builder().build()));
+        assert!(!may_be_begun(&summary().in_use(true).build()));
+        assert!(!may_be_begun(&summary().r#type(CertificateType::Imported).build()));
+        let managed = summary().managed_by(CertificateManagedBy::Cloudfront);
+        assert!(!may_be_begun(&managed.build()));
     }
 }

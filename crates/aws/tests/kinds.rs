@@ -13,14 +13,14 @@ use std::{
 
 use reconcile_aws::{Aws, Options};
 use reconcile_core::{
-    config::{IpAddressType, Protocol, Scheme},
+    config::{IpAddressType, KeyAlgorithm, Protocol, Scheme},
     naming::{RESOURCE_TAG, STACK_TAG},
     observed::{Actual, Details, Query},
     resource::{
-        Address, DefaultAction, HealthCheck, Kind, Listener, ListenerCertificate, ListenerRule, LoadBalancer, Ref,
-        Spec, Tags, TargetGroup, WebAclAssociation,
+        Address, Certificate, DefaultAction, HealthCheck, Kind, Listener, ListenerCertificate, ListenerRule,
+        LoadBalancer, Ref, Spec, Tags, TargetGroup, WebAclAssociation,
     },
-    value::Seconds,
+    value::{DomainName, Seconds},
 };
 use reconcile_emulator::{Emulator, Seed};
 use reconcile_engine::{Cloud, ErrorKind};
@@ -171,6 +171,7 @@ impl Life {
         self.rules().await;
         self.web_acl().await;
         self.observing().await;
+        self.begun_certificate().await;
         self.target_group_in_use().await;
     }
 
@@ -443,6 +444,7 @@ impl Life {
             target_group_attributes: true,
             listener_attributes: true,
             web_acls: true,
+            begun_certificates: false,
         };
         let found = self.aws.observe(&query(details)).await.unwrap().found;
         expected.insert(Kind::WebAclAssociation, 1);
@@ -451,6 +453,43 @@ impl Life {
             attributes(&found),
             BTreeSet::from(["20".to_owned(), "max-age=300".to_owned()])
         );
+    }
+
+    /// Its names are not those of any site: another configuration has come since it was requested.
+    async fn begun_certificate(&self) {
+        let name: DomainName = "left.example.org".parse().unwrap();
+        let address = Address::new(Kind::Certificate, "www");
+        let wanted = Spec::Certificate(Certificate {
+            domain: Some(name.clone()),
+            names: BTreeSet::from([name]),
+            key_algorithm: KeyAlgorithm::EcPrime256v1,
+            tags: tags("certificate.www"),
+        });
+        let id = self.make(Kind::Certificate, &wanted).await;
+        assert_eq!(self.find(&wanted).await.map(|actual| actual.id), Some(id.clone()));
+        let seen = async |stack: &str, begun_certificates: bool| {
+            let details = Details {
+                begun_certificates,
+                ..Details::default()
+            };
+            let query = Query {
+                stack: serde_json::from_value(json!(stack)).unwrap(),
+                name_prefix: "else-".into(),
+                instances: BTreeSet::new(),
+                names: BTreeSet::from(["www.example.com".parse().unwrap()]),
+                zones: BTreeSet::new(),
+                certificates: BTreeSet::new(),
+                recorded: BTreeMap::new(),
+                adopted: BTreeSet::new(),
+                details,
+            };
+            let found = self.aws.observe(&query).await.unwrap().found;
+            found.into_iter().map(|actual| actual.id).collect::<Vec<_>>()
+        };
+        assert_eq!(seen("www", true).await, [id.as_str()]);
+        assert_eq!(seen("www", false).await, Vec::<String>::new());
+        assert_eq!(seen("other", true).await, Vec::<String>::new());
+        self.aws.delete(&address, &id, &wanted).await.unwrap();
     }
 
     async fn target_group_in_use(&self) {

@@ -46,6 +46,9 @@ pub struct Details {
     pub listener_attributes: bool,
     /// Web ACLs of load balancers.
     pub web_acls: bool,
+    /// Certificates with the stack's tags whatever their names: one was requested for names that may have left the
+    /// configuration since, and its ARN is not recorded.
+    pub begun_certificates: bool,
 }
 
 /// What one run saw.

@@ -390,4 +390,11 @@ fn surplus(config: &Config, observed: &Observed, state: &State, decided: &mut De
             }
         }
     }
+    // A name may lead to the load balancer although the run that led it there was cut off.
+    for address in state.intents.keys() {
+        let is_known = decided.items.contains_key(address) || state.resources.contains_key(address);
+        if address.kind() == Kind::AliasRecord && !is_known {
+            refusals.extend(names::still_used(config, observed, state, address));
+        }
+    }
 }

@@ -150,7 +150,8 @@ fn everything(
     state: &State,
 ) -> (BTreeSet<DomainName>, BTreeSet<SecurityGroupId>) {
     let (mut names, mut groups) = way_back::of_sites(config, observed, None);
-    for address in state.resources.keys().chain(state.saved.keys()) {
+    let known = state.resources.keys().chain(state.saved.keys());
+    for address in known.chain(state.intents.keys()) {
         match address.kind() {
             Kind::AliasRecord => names.extend(address.key().parse::<DomainName>().ok()),
             Kind::PortClosure => groups.extend(address.key().parse::<SecurityGroupId>().ok()),

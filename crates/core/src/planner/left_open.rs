@@ -33,13 +33,8 @@ pub(super) fn made(config: &Config, observed: &Observed, state: &State) -> Vec<(
     let is_known = |id: &str| {
         state.resources.values().any(|entry| entry.id == id) || state.retired.iter().any(|retired| retired.id == id)
     };
-    let creations = state
-        .intents
-        .iter()
-        .filter(|(_, intent)| intent.operation == Operation::Create)
-        .map(|(address, _)| address);
     let mut made = Vec::new();
-    for address in creations {
+    for address in creations(state) {
         let is_its = |tags: &Tags| naming::is_owned(tags, &config.name, address);
         if address.kind() == Kind::InstanceIngress {
             let rules = observed.security_groups.values().flat_map(|group| &group.ingress);
@@ -63,6 +58,20 @@ pub(super) fn made(config: &Config, observed: &Observed, state: &State) -> Vec<(
         }
     }
     made
+}
+
+/// What was begun to be made, and the result is not recorded.
+fn creations(state: &State) -> impl Iterator<Item = &Address> {
+    let creations = state
+        .intents
+        .iter()
+        .filter(|(_, intent)| intent.operation == Operation::Create);
+    creations.map(|(address, _)| address)
+}
+
+/// Whether an object of this kind was begun to be made, so that it is looked for.
+pub(super) fn is_begun(state: &State, kind: Kind) -> bool {
+    creations(state).any(|address| address.kind() == kind)
 }
 
 /// Whether an object without tags is what the address says, on an object that the state knows.

@@ -109,6 +109,8 @@ pub fn query(config: &Config, state: &State) -> Query {
         names: sites()
             .flat_map(|site| site.names().cloned())
             .chain(state.resources.keys().filter_map(record_name))
+            .chain(state.saved.keys().filter_map(record_name))
+            .chain(state.intents.keys().filter_map(record_name))
             .collect(),
         zones: sites().filter_map(|site| site.zone.clone()).collect(),
         certificates: sites()
@@ -130,6 +132,7 @@ pub fn query(config: &Config, state: &State) -> Query {
                     .resources
                     .keys()
                     .any(|address| address.kind() == Kind::WebAclAssociation),
+            begun_certificates: left_open::is_begun(state, Kind::Certificate),
         },
     }
 }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::{Config, Protocol, RequestProof, Site, SiteName, defaults},
     diff,
-    observed::Observed,
+    observed::{Observed, StoredAlias},
     plan::{Action, Condition, Consequence, Finding, Severity, SiteRequest, Stage, Step, StepId, Through},
     resource::{Address, AliasRecord, PortClosure, RecordType, Ref, Spec},
     state::{Entry, Intent, Operation, Origin, Saved, State},
@@ -99,7 +99,8 @@ impl WayBack {
         };
         let zone = saved
             .map(|saved| saved.zone.clone())
-            .or_else(|| zone_of(state, &address));
+            .or_else(|| zone_of(state, &address))
+            .or_else(|| zone_begun_in(config, observed, state, name));
         let Some(standing) = zone.and_then(|zone| names::at(observed, &zone, name)) else {
             return;
         };
@@ -263,6 +264,18 @@ impl WayBack {
             })
             .collect()
     }
+}
+
+/// The zone in which a run that was cut off led a name to the load balancer.
+fn zone_begun_in(config: &Config, observed: &Observed, state: &State, name: &DomainName) -> Option<ZoneId> {
+    state.intents.get(&record_address(name))?;
+    let mut sets = observed.record_sets.iter().filter(|set| set.name == *name);
+    sets.find(|set| {
+        set.alias.as_ref().is_some_and(|alias| {
+            names::is_stacks_load_balancer(config, observed, state, &StoredAlias::normal_name(&alias.name))
+        })
+    })
+    .map(|set| set.zone.clone())
 }
 
 /// The zone that a recorded record's id begins with.

@@ -169,6 +169,9 @@ impl World {
                     recorded.contains(actual.id.as_str())
                         || query.certificates.iter().any(|arn| arn.as_str() == actual.id)
                         || may_serve(certificate)
+                        || (query.details.begun_certificates
+                            && is_tagged(&actual.tags)
+                            && self.in_use_by(&actual.id).is_empty())
                 }
                 _ => false,
             };

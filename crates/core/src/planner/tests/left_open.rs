@@ -7,8 +7,10 @@ use super::{
 use crate::{
     naming,
     observed::Observed,
+    planner::{DestroyOptions, destroy, plan, query},
     resource::{Address, Kind, Spec},
     state::{Intent, Operation, State},
+    value::DomainName,
 };
 
 fn open(state: &mut State, address: &Address, operation: Operation) {
@@ -100,6 +102,82 @@ fn a_successor_that_is_no_longer_wanted_is_deleted_and_the_old_one_stays() {
     apply(&plan, &mut observed, &mut state);
     assert_eq!(state.id(&address).map(str::to_owned), before);
     assert!(observed.by_id("arn:target-group:unrecorded").is_none());
+}
+
+#[test]
+fn a_certificate_that_was_begun_for_names_that_have_left_is_looked_for_and_deleted() {
+    let (config, mut observed, mut state) = settled(CONFIG);
+    let address = Address::new(Kind::Certificate, "shop");
+    let looks_for_it = |state: &State| query(&config, state).details.begun_certificates;
+    open(&mut state, &address, Operation::Delete);
+    open(&mut state, &Address::new(Kind::TargetGroup, "shop"), Operation::Create);
+    assert!(!looks_for_it(&state));
+    state.intents.clear();
+    open(&mut state, &address, Operation::Create);
+    assert!(looks_for_it(&state));
+
+    let mut made = observed
+        .found
+        .iter()
+        .find(|actual| actual.spec.kind() == Kind::Certificate)
+        .cloned()
+        .unwrap();
+    "arn:aws:acm:ap-northeast-1:123456789012:certificate/unrecorded".clone_into(&mut made.id);
+    made.tags = naming::ownership(&state.stack, &address);
+    if let Spec::Certificate(certificate) = &mut made.spec {
+        certificate.domain = Some("shop.example.org".parse().unwrap());
+        certificate.names = certificate.domain.iter().cloned().collect();
+        certificate.tags = made.tags.clone();
+    }
+    let id = made.id.clone();
+    observed.found.push(made);
+    let plan = planned(&config, &observed, &state);
+    assert_eq!(
+        lines(&plan),
+        [
+            "1 prepare record certificate.shop after []",
+            "2 cleanup delete certificate.shop after []",
+        ]
+    );
+    apply(&plan, &mut observed, &mut state);
+    assert!(observed.by_id(&id).is_none());
+}
+
+#[test]
+fn a_name_that_was_led_to_the_load_balancer_is_not_left_there_although_that_was_not_recorded() {
+    let (config, mut observed, mut state) = settled(CONFIG);
+    // Beside the names of the configuration, one that has left it.
+    let left: DomainName = "shop.example.com".parse().unwrap();
+    let mut led = observed
+        .record_sets
+        .iter()
+        .find(|set| set.alias.is_some())
+        .unwrap()
+        .clone();
+    led.name = left.clone();
+    observed.record_sets.push(led);
+    let address = Address::new(Kind::AliasRecord, left.as_str());
+    open(&mut state, &address, Operation::Create);
+    assert!(query(&config, &state).names.contains(&left));
+    let refused = plan(&config, &observed, &state, now()).unwrap_err().to_string();
+    assert!(refused.contains("alias_record.shop.example.com"), "{refused}");
+
+    let present = Address::new(Kind::AliasRecord, "www.example.com");
+    state.resources.remove(&present);
+    state.saved.remove(&present);
+    open(&mut state, &present, Operation::Create);
+    let away = destroy(&config, &observed, &state, DestroyOptions::default(), now()).unwrap();
+    let shown = lines(&away);
+    for address in [&address, &present] {
+        let deletion = format!("delete {address} ");
+        assert!(shown.iter().any(|line| line.contains(&deletion)), "{shown:?}");
+    }
+    apply(&away, &mut observed, &mut state);
+    assert!(
+        observed.record_sets.iter().all(|set| set.alias.is_none()),
+        "{:?}",
+        observed.record_sets
+    );
 }
 
 #[test]

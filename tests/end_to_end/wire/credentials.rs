@@ -19,7 +19,8 @@ async fn a_session_that_ends_in_the_middle_is_told_and_the_next_run_carries_on()
             break;
         }
         let run = run.expect(1).says("the credentials have expired").says("aws sso login");
-        if run.stderr.contains("create ") {
+        // Later still it is the look from outside that is refused, and nothing is left.
+        if run.stdout.contains("Not done: ") {
             tells_what_is_left(&run);
             ended += 1;
         }

@@ -39,6 +39,10 @@ pub struct Query {
 
 /// Details that take calls of their own, or permissions that not everybody has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is asked for by itself, and all combinations occur"
+)]
 pub struct Details {
     /// Attributes of target groups.
     pub target_group_attributes: bool,

@@ -9,7 +9,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::support::{Desk, NO_DRAIN, config, inventory, mutating_actions, no_changes, scene};
+use crate::support::{Desk, NO_DRAIN, config, inventory, mutating_actions, no_changes, scene, until_requested};
 
 const ON_S3: &str = "[state]\nbackend = \"s3\"\nbucket = \"my-states\"\n";
 const KEY: &str = "reconcile/www-example-com.json";
@@ -108,21 +108,6 @@ async fn says(child: &mut Child, text: &str) -> String {
     // What follows is read on, so that the program is not kept waiting for a full pipe.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     line
-}
-
-async fn until_requested(emulator: &Emulator, action: &str) {
-    let requested = async {
-        loop {
-            let requests = emulator.control().requests().await.unwrap();
-            if requests.iter().any(|request| request.action == action) {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_mins(1), requested)
-        .await
-        .unwrap_or_else(|_| panic!("no {action}"));
 }
 
 #[tokio::test]

@@ -334,3 +334,19 @@ pub(crate) async fn mutating_actions(emulator: &Emulator) -> Vec<String> {
     let requests = emulator.control().mutating_requests().await.unwrap();
     requests.iter().map(|request| request.action.clone()).collect()
 }
+
+/// Until the emulator has got a request for this action.
+pub(crate) async fn until_requested(emulator: &Emulator, action: &str) {
+    let requested = async {
+        loop {
+            let requests = emulator.control().requests().await.unwrap();
+            if requests.iter().any(|request| request.action == action) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), requested)
+        .await
+        .unwrap_or_else(|_| panic!("no {action}"));
+}

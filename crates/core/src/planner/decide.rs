@@ -129,6 +129,15 @@ impl Decided {
         })
     }
 
+    /// Whether a listener is there already and is not replaced.
+    pub(super) fn has_standing_listener(&self, id: &str) -> bool {
+        self.items.iter().any(|(address, item)| {
+            address.kind() == Kind::Listener
+                && item.decision != Decision::Replace
+                && item.actual.as_ref().is_some_and(|actual| actual.id == id)
+        })
+    }
+
     /// Whether an object stays, at whatever address: two sites may share what is known by its content.
     pub(super) fn keeps(&self, kind: Kind, id: &str) -> bool {
         self.items

@@ -3,12 +3,12 @@
 //! AWS cannot change them in place, and they make no difference to anybody. So an object that was taken over, or whose
 //! site has been renamed, is not replaced for its name alone.
 
-use super::{addresses::load_balancer_address, matching};
+use super::{addresses::load_balancer_address, desired, matching};
 use crate::{
     config::Config,
     diff, naming,
     observed::{Actual, Observed, Status},
-    resource::{Address, LoadBalancer, Ref, Spec},
+    resource::{Address, LoadBalancer, Ref, Spec, TargetGroup},
     state::State,
 };
 
@@ -17,11 +17,12 @@ use crate::{
 pub(super) struct Standing<'a> {
     /// The id of the load balancer that stays; `None` if there is none, or it is replaced.
     load_balancer: Option<&'a str>,
+    config: &'a Config,
     observed: &'a Observed,
 }
 
 impl<'a> Standing<'a> {
-    pub(super) fn of(config: &Config, observed: &'a Observed, state: &State, wanted: Option<&Spec>) -> Self {
+    pub(super) fn of(config: &'a Config, observed: &'a Observed, state: &State, wanted: Option<&Spec>) -> Self {
         let address = load_balancer_address();
         let stays = |actual: &&Actual| match (&actual.spec, wanted) {
             (Spec::LoadBalancer(standing), Some(Spec::LoadBalancer(wanted))) => is_same_but_for_name(standing, wanted),
@@ -33,6 +34,7 @@ impl<'a> Standing<'a> {
                 .chain(retired(observed, state, &address))
                 .find(stays)
                 .map(|actual| actual.id.as_str()),
+            config,
             observed,
         }
     }
@@ -80,7 +82,7 @@ impl<'a> Standing<'a> {
             (Spec::TargetGroup(standing), Spec::TargetGroup(wanted))
                 if standing.protocol == wanted.protocol
                     && standing.vpc == wanted.vpc
-                    && !self.serves_another_load_balancer(&actual.id) =>
+                    && self.can_serve(actual, standing) =>
             {
                 wanted.name.clone_from(&standing.name);
                 // Targets are registered with a port of their own (`aws-facts.md` 2.1).
@@ -101,23 +103,29 @@ impl<'a> Standing<'a> {
             })
     }
 
-    /// A target group belongs to one load balancer (`aws-facts.md` 2.1), for good as long as that uses it.
-    fn serves_another_load_balancer(&self, group: &str) -> bool {
-        let is_it = |target_group: &Option<Ref>| target_group.as_ref().and_then(|it| it.known().ok()) == Some(group);
-        let load_balancer_of = |listener: &Ref| {
-            let listener = self.observed.by_id(listener.known().ok()?)?;
-            match &listener.spec {
-                Spec::Listener(listener) => listener.load_balancer.known().ok(),
-                _ => None,
-            }
+    /// Whether a target group can serve the load balancer that is wanted. It belongs to one (`aws-facts.md` 2.1), for good
+    /// as long as that uses it. One that none uses would take the name with it that the way back to the other scheme needs
+    /// for a new target group.
+    fn can_serve(&self, actual: &Actual, group: &TargetGroup) -> bool {
+        let mut users = self.load_balancers_of(&actual.id).peekable();
+        match users.peek() {
+            None => !desired::is_named_for_other_scheme(self.config, group),
+            Some(_) => users.all(|user| Some(user) == self.load_balancer),
+        }
+    }
+
+    /// The load balancers whose listeners or rules forward to a target group.
+    fn load_balancers_of(&self, group: &str) -> impl Iterator<Item = &'a str> {
+        let observed = self.observed;
+        let is_it = move |to: &Option<Ref>| to.as_ref().and_then(|it| it.known().ok()) == Some(group);
+        let load_balancer_of = move |listener: &'a Ref| match &observed.by_id(listener.known().ok()?)?.spec {
+            Spec::Listener(listener) => listener.load_balancer.known().ok(),
+            _ => None,
         };
-        self.observed.found.iter().any(|actual| {
-            let user = match &actual.spec {
-                Spec::Listener(listener) if is_it(&listener.target_group) => listener.load_balancer.known().ok(),
-                Spec::ListenerRule(rule) if is_it(&rule.target_group) => load_balancer_of(&rule.listener),
-                _ => return false,
-            };
-            user.is_some() && user != self.load_balancer
+        observed.found.iter().filter_map(move |actual| match &actual.spec {
+            Spec::Listener(listener) if is_it(&listener.target_group) => listener.load_balancer.known().ok(),
+            Spec::ListenerRule(rule) if is_it(&rule.target_group) => load_balancer_of(&rule.listener),
+            _ => None,
         })
     }
 }

@@ -178,10 +178,13 @@ pub(super) fn mark_takeovers(config: &Config, observed: &Observed, decided: &mut
         let (Some(listener), Some(to)) = (listener, item.desired.as_ref().and_then(target_group)) else {
             continue;
         };
+        // A new listener has no visitors. A rule that comes to one that stands has, whatever it replaces elsewhere.
+        let is_for_new = item.decision == Decision::Replace
+            && !(address.kind() == Kind::ListenerRule && decided.has_standing_listener(listener));
         let comes = |name: &&DomainName| comes_to_balancer(decided, name);
         let is_elsewhere =
             |name: &DomainName| stands_at(observed, listener, name).is_some_and(|group| to.known().ok() != Some(group));
-        if item.decision != Decision::Replace && names.iter().filter(comes).any(is_elsewhere) {
+        if !is_for_new && names.iter().filter(comes).any(is_elsewhere) {
             taking.push(address.clone());
         }
     }

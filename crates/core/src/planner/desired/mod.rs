@@ -14,7 +14,7 @@ use super::{
     matching,
 };
 use crate::{
-    config::{CertificateSource, Config, HttpMode, IpAddressType, Site, SiteName, defaults},
+    config::{CertificateSource, Config, HttpMode, IpAddressType, Protocol, Scheme, Site, SiteName, defaults},
     naming,
     observed::{Observed, StoredAlias},
     resource::{
@@ -60,17 +60,42 @@ pub(super) fn security_group_name(config: &Config, vpc: &VpcId) -> String {
 
 /// The name of the load balancer.
 pub(super) fn load_balancer_name(config: &Config, vpc: &VpcId) -> String {
-    let scheme = format!("{:?}", config.load_balancer.scheme);
-    naming::name(&config.name, "alb", &[&scheme, vpc.as_str()])
+    load_balancer_name_for(config, config.load_balancer.scheme, vpc)
+}
+
+fn load_balancer_name_for(config: &Config, scheme: Scheme, vpc: &VpcId) -> String {
+    naming::name(&config.name, "alb", &[&format!("{scheme:?}"), vpc.as_str()])
 }
 
 /// The name of the target group of a site.
 pub(super) fn target_group_name(config: &Config, name: &SiteName, site: &Site, vpc: &VpcId) -> String {
-    let protocol = format!("{:?}", site.backend_protocol);
-    let port = site.backend_port.to_string();
+    let balancer = load_balancer_name(config, vpc);
+    target_group_name_behind(config, name, &balancer, site.backend_protocol, site.backend_port, vpc)
+}
+
+fn target_group_name_behind(
+    config: &Config,
+    name: &SiteName,
+    balancer: &str,
+    protocol: Protocol,
+    port: u16,
+    vpc: &VpcId,
+) -> String {
     // A target group belongs to one load balancer only (`aws-facts.md` 2.1): a new one needs a new group.
-    let immutable = [vpc.as_str(), &protocol, &port, &load_balancer_name(config, vpc)];
+    let immutable = [vpc.as_str(), &format!("{protocol:?}"), &port.to_string(), balancer];
     naming::name(&config.name, name.as_str(), &immutable)
+}
+
+/// Whether a target group has the name that the stack gives to one behind a load balancer of the other scheme.
+pub(super) fn is_named_for_other_scheme(config: &Config, group: &TargetGroup) -> bool {
+    let other = match config.load_balancer.scheme {
+        Scheme::InternetFacing => Scheme::Internal,
+        Scheme::Internal => Scheme::InternetFacing,
+    };
+    let balancer = load_balancer_name_for(config, other, &group.vpc);
+    config.sites.keys().any(|name| {
+        group.name == target_group_name_behind(config, name, &balancer, group.protocol, group.port, &group.vpc)
+    })
 }
 
 /// Everything that the configuration asks for. What stands there is looked at only for choices that should stay as they

@@ -364,6 +364,24 @@ fn an_instance_in_another_vpc_takes_everything_along() {
 }
 
 #[test]
+fn a_target_group_without_a_load_balancer_does_not_go_behind_one_of_the_other_scheme() {
+    let (config, mut observed, mut state) = settled(CONFIG);
+    // Others delete the load balancer, its listeners with it.
+    observed
+        .found
+        .retain(|actual| !matches!(actual.spec.kind(), Kind::LoadBalancer | Kind::Listener));
+    for entry in state.resources.values_mut() {
+        entry.recorded_at = "2026-01-01T00:00:00Z".parse().unwrap();
+    }
+    let internal = super::config(&format!("{CONFIG}\n[load_balancer]\nscheme = \"internal\"\n"));
+    let there = assert_converges(&internal, &mut observed, &mut state);
+    assert!(mutating(&there).contains(&"prepare replace target_group.www".to_owned()));
+    // The way back needs its name for a target group behind the other load balancer.
+    let back = assert_converges(&config, &mut observed, &mut state);
+    assert!(mutating(&back).contains(&"prepare replace target_group.www".to_owned()));
+}
+
+#[test]
 fn a_load_balancer_that_is_protected_from_deletion_is_not_replaced() {
     let protected = format!("{CONFIG}\n[load_balancer]\ndeletion_protection = true\n");
     let (_, observed, state) = settled(&protected);

@@ -1,12 +1,13 @@
 //! Several sites behind one load balancer.
 
 use super::{
-    assert_converges, lines, mutating, settled,
-    world::{CONFIG, now, record},
+    assert_converges, lines, mutating, planned, settled,
+    world::{CONFIG, apply, now, record},
 };
 use crate::{
     config::Config,
     observed::Actual,
+    plan::Stage,
     resource::{Kind, Spec},
     state::State,
 };
@@ -209,4 +210,27 @@ fn a_site_is_added_while_another_gets_a_new_target_group() {
     assert!(at("create listener_rule.443.www.proof") < at("wait answers listener.443"));
     assert!(at("wait answers listener.443") < at("cutover create listener_rule.443.www "));
     assert!(at("cutover create listener_rule.443.www ") < at("cutover update listener.443"));
+}
+
+#[test]
+fn a_rule_that_still_stands_on_the_old_listener_moves_visitors_on_the_new_one_when_that_is_proven() {
+    let (_, mut observed, mut state) = settled(&both());
+    observed.record_sets.retain(|set| !set.name.as_str().contains("shop"));
+    for name in ["shop.example.com", "*.shop.example.com"] {
+        observed.record_sets.push(record(name, "A", 300, &["203.0.113.10"]));
+    }
+    // Visitors have come to another load balancer, whose listener needs no rules; the old one is not deleted yet.
+    let internal = "[load_balancer]\nscheme = \"internal\"\n";
+    let one = super::config(&format!("{CONFIG}{internal}"));
+    let begun = planned(&one, &observed, &state).until(Stage::Cutover);
+    apply(&begun, &mut observed, &mut state);
+    let text = both().replacen("health ", "backend = { protocol = \"HTTP\" }\nhealth ", 1);
+    let other = super::config(&format!("{text}{internal}"));
+    let shown = lines(&assert_converges(&other, &mut observed, &mut state));
+    let at = |text: &str| {
+        let found = shown.iter().position(|line| line.contains(text));
+        found.unwrap_or_else(|| panic!("no `{text}` in {shown:#?}"))
+    };
+    assert!(at("create listener_rule.443.www.proof") < at("wait answers listener.443"));
+    assert!(at("wait answers listener.443") < at("cutover replace listener_rule.443.www "));
 }

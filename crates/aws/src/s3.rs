@@ -13,7 +13,10 @@ use aws_sdk_s3::{
     types::{BucketVersioningStatus, ServerSideEncryption},
 };
 use aws_smithy_types::error::display::DisplayErrorContext;
-use reconcile_core::value::{AccountId, Region};
+use reconcile_core::{
+    limits,
+    value::{AccountId, Region},
+};
 use reconcile_engine::{CloudError, ErrorKind};
 
 use crate::{
@@ -29,8 +32,6 @@ use refusal::explained;
 const TRIES: u32 = 5;
 /// The first pause between two of them; it doubles.
 const PAUSE: Duration = Duration::from_millis(200);
-/// An object that is larger is no state.
-const MOST_BYTES: i64 = 64 * 1024 * 1024;
 const CONTENT_TYPE: &str = "application/json";
 
 /// Which bucket, and how it is used.
@@ -158,7 +159,8 @@ impl Bucket {
                 "run again in a moment",
             )
         };
-        if answer.content_length().is_some_and(|length| length > MOST_BYTES) {
+        let length = answer.content_length().and_then(|length| usize::try_from(length).ok());
+        if length.is_some_and(|length| length > limits::STATE_BYTES) {
             return Err(failure(
                 OPERATION,
                 ErrorKind::Unexpected,

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use jiff::Timestamp;
@@ -209,6 +209,14 @@ pub struct Instance {
     pub primary_interface: String,
     /// The groups of the primary interface.
     pub security_groups: BTreeSet<SecurityGroupId>,
+}
+
+impl Instance {
+    /// The addresses by which the world may come to it: of IPv4 first.
+    pub fn public_addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let ipv6 = self.ipv6_addresses.iter().copied().map(IpAddr::V6);
+        self.public_address.map(IpAddr::V4).into_iter().chain(ipv6)
+    }
 }
 
 /// A subnet.

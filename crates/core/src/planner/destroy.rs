@@ -198,6 +198,7 @@ fn refuse(
             back.unknown_refusals("point the record elsewhere by hand, or say `--delete-records` to have it deleted"),
         );
     }
+    refusals.extend(back.closed_refusals(observed, state));
     if refusals.is_empty() {
         Ok(())
     } else {

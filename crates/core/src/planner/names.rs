@@ -9,7 +9,7 @@ use super::{Refusal, addresses::load_balancer_address, matching};
 use crate::{
     config::{Config, Site, SiteName},
     naming,
-    observed::{Observed, RecordSet, StoredAlias},
+    observed::{Instance, Observed, RecordSet, StoredAlias},
     resource::{Address, AliasRecord, AliasTarget, Kind, Output, RecordData, RecordType},
     state::State,
     value::{DomainName, ZoneId},
@@ -69,11 +69,7 @@ pub(crate) fn site_addresses(site: &Site, observed: &Observed) -> BTreeSet<IpAdd
     site.instances
         .iter()
         .filter_map(|id| observed.instances.get(id))
-        .flat_map(|instance| {
-            let ipv4 = instance.public_address.map(IpAddr::V4);
-            ipv4.into_iter()
-                .chain(instance.ipv6_addresses.iter().copied().map(IpAddr::V6))
-        })
+        .flat_map(Instance::public_addresses)
         .collect()
 }
 

@@ -25,6 +25,7 @@ pub fn rollback(config: &Config, observed: &Observed, state: &State, only: Optio
     let refusals: Vec<_> = back
         .unknown_refusals("point the record at the instance by hand")
         .chain(made)
+        .chain(back.closed_refusals(observed, state))
         .collect();
     if !refusals.is_empty() {
         return Err(Refused { refusals });

@@ -16,9 +16,9 @@ use super::{
 use crate::{
     config::{Config, Protocol, RequestProof, Site, SiteName, defaults},
     diff,
-    observed::{Observed, StoredAlias},
+    observed::{Instance, Observed, StoredAlias},
     plan::{Action, Condition, Consequence, Finding, Severity, SiteRequest, Stage, Step, StepId, Through},
-    resource::{Address, AliasRecord, PortClosure, RecordType, Ref, Spec},
+    resource::{Address, AliasRecord, Kind, Peer, PortClosure, RecordType, Ref, Rule, Spec},
     state::{Entry, Intent, Operation, Origin, Saved, State},
     value::{DomainName, Seconds, SecurityGroupId, ZoneId},
 };
@@ -168,7 +168,7 @@ impl WayBack {
             ));
             return;
         };
-        let stands = |rule: &&crate::resource::Rule| facts.ingress.values().any(|found| found.rule == **rule);
+        let stands = |rule: &&Rule| facts.ingress.values().any(|found| found.rule == **rule);
         let present: BTreeMap<_, _> = saved
             .open
             .iter()
@@ -246,6 +246,52 @@ impl WayBack {
         })
     }
 
+    /// Why visitors cannot come back: nobody may connect to the instance then, as what stood open in its groups is not
+    /// remembered.
+    pub(super) fn closed_refusals<'a>(
+        &'a self,
+        observed: &'a Observed,
+        state: &'a State,
+    ) -> impl Iterator<Item = Refusal> + 'a {
+        let addresses = self.records.iter().flat_map(|(_, before)| {
+            let values = before.records.values().flat_map(|data| &data.values);
+            values.map(move |value| (before, value))
+        });
+        addresses.filter_map(|(before, value)| {
+            let address: IpAddr = value.parse().ok()?;
+            let is_there = |instance: &Instance| instance.public_addresses().any(|public| public == address);
+            let (id, instance) = observed.instances.iter().find(|(_, instance)| is_there(instance))?;
+            self.is_closed(instance, observed, state).then(|| {
+                Refusal::new(
+                    record_address(&before.name).to_string(),
+                    format!(
+                        "it would lead to {id} again, whose security groups admit nobody to port {}, and the state does \
+                         not remember what stood open there",
+                        defaults::LISTEN_PORT
+                    ),
+                    "open the port in the instance's group by hand, or point the record elsewhere",
+                )
+            })
+        })
+    }
+
+    /// Whether nobody but load balancers of the stack may connect to the instance once the rules are put back.
+    fn is_closed(&self, instance: &Instance, observed: &Observed, state: &State) -> bool {
+        let admits_others = |rule: &Rule| {
+            let is_balancers = matches!(&rule.peer, Peer::Group(group) if is_recorded_group(state, group));
+            rule.admits_tcp(defaults::LISTEN_PORT) && !is_balancers
+        };
+        instance.security_groups.iter().all(|group| {
+            let Some(facts) = observed.security_groups.get(group) else {
+                return false;
+            };
+            let restored = self.closures.iter().filter(|(_, before)| before.group == *group);
+            let restored = restored.flat_map(|(_, before)| before.open.values());
+            let standing = facts.ingress.values().map(|found| &found.rule);
+            !standing.chain(restored).any(admits_others)
+        })
+    }
+
     /// Deletes the records that the stack made where nothing stood. One that a run made and could not record is recorded
     /// first: only what the state knows is deleted.
     pub(super) fn deletions(&self, state: &State, also_unknown: bool) -> Vec<Removal> {
@@ -264,6 +310,15 @@ impl WayBack {
             })
             .collect()
     }
+}
+
+/// Whether it is, or was, the group of the stack's load balancer.
+fn is_recorded_group(state: &State, group: &SecurityGroupId) -> bool {
+    let current = state.resources.iter().map(|(address, entry)| (address, &entry.id));
+    let retired = state.retired.iter().map(|retired| (&retired.address, &retired.id));
+    current
+        .chain(retired)
+        .any(|(address, id)| address.kind() == Kind::SecurityGroup && id == group.as_str())
 }
 
 /// The zone in which a run that was cut off led a name to the load balancer.

@@ -316,9 +316,7 @@ impl Stack<'_> {
                 .unwrap_or(Phase::Before);
             let web = [defaults::HTTP_PORT, defaults::LISTEN_PORT];
             let ports: BTreeSet<u16> = served().map(|site| site.backend_port).chain(web).collect();
-            let ipv4 = instance.public_address.map(IpAddr::V4);
-            let ipv6 = instance.ipv6_addresses.iter().copied().map(IpAddr::V6);
-            let addresses: Vec<IpAddr> = ipv4.into_iter().chain(ipv6).collect();
+            let addresses: Vec<IpAddr> = instance.public_addresses().collect();
             if addresses.is_empty() {
                 let check = Check::ok(id.as_str(), "back door", "the instance has no public address");
                 questions.push(Question::Settled(check));

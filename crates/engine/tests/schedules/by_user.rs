@@ -37,6 +37,17 @@ pub(crate) fn lead_back_by_hand(world: &mut World, config: &Config, now: Timesta
     }
 }
 
+/// Opens the port that visitors come to in the groups of all instances.
+pub(crate) fn open_by_hand(world: &mut World, config: &Config, now: Timestamp) {
+    let instances = config.sites.values().flat_map(|site| &site.instances);
+    let groups: BTreeSet<_> = instances
+        .flat_map(|id| world.instances[id].security_groups.iter().cloned())
+        .collect();
+    for group in groups {
+        world.open_by_hand(&group, "tcp 443 0.0.0.0/0".parse().unwrap(), now);
+    }
+}
+
 /// Leads the names that a configuration brings to their instances, and those that it does not have away from the load
 /// balancer.
 pub(crate) fn lead_by_hand(world: &mut World, config: &Config, now: Timestamp) {

@@ -19,7 +19,7 @@ use reconcile_engine::{
 };
 
 use crate::{
-    by_user::{lead_back_by_hand, lead_by_hand},
+    by_user::{lead_back_by_hand, lead_by_hand, open_by_hand},
     checks::of_others,
     dice::Dice,
     sim::{Habits, Sim, Tally, Trouble},
@@ -34,6 +34,8 @@ use crate::{
 const RUNS_TO_SETTLE: usize = 8;
 /// Others have led a name elsewhere; the user points it at the instance again.
 const LEADS_ELSEWHERE: &str = "leads elsewhere than to the site's instances";
+/// The rules of an instance were closed, and the state that knew them is lost; the user opens it.
+const ADMITS_NOBODY: &str = "admit nobody to port";
 /// Time between two of them: longer than anything is shown as it was.
 const PAUSE: Duration = Duration::from_mins(15);
 
@@ -421,8 +423,21 @@ impl Schedule {
             // Where nobody answers, visitors are not led; that is the user's to sort out.
             return;
         }
-        if self.come_to_an_end(Goal::Destroy).is_ok() && !self.sim.is_over() {
-            self.sim.check_gone();
+        let mut ended = self.come_to_an_end(Goal::Destroy);
+        if let Err(refused) = &ended
+            && refused
+                .refusals
+                .iter()
+                .all(|refusal| refusal.reason.contains(ADMITS_NOBODY))
+        {
+            self.sim.note(|| format!("{refused}\nthe user opens the instances"));
+            open_by_hand(&mut self.sim.world.borrow_mut(), &self.config, self.sim.clock.now());
+            ended = self.come_to_an_end(Goal::Destroy);
+        }
+        match ended {
+            Ok(()) if self.sim.is_over() => {}
+            Ok(()) => self.sim.check_gone(),
+            Err(refused) => self.sim.violate(format!("stuck: {refused}")),
         }
     }
 

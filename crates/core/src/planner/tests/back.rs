@@ -116,6 +116,27 @@ fn what_is_not_remembered_cannot_be_brought_back() {
 }
 
 #[test]
+fn visitors_are_not_led_to_an_instance_that_admits_nobody() {
+    let (config, mut observed, mut state) = settled(CONFIG);
+    state.saved.remove(&"port_closure.sg-a".parse().unwrap());
+    let away = |observed: &Observed| destroy(&config, observed, &state, DestroyOptions::default(), now());
+    for refused in [
+        rollback(&config, &observed, &state, None).unwrap_err().to_string(),
+        away(&observed).unwrap_err().to_string(),
+    ] {
+        for part in ["alias_record.www.example.com", "i-0a", "admit nobody to port 443"] {
+            assert!(refused.contains(part), "{refused}");
+        }
+    }
+    // Who is in the office may be all of the visitors there are.
+    let group = observed.security_groups.values_mut().next().unwrap();
+    let office = world::rule("tcp 443 198.51.100.0/24");
+    group.ingress.insert("sgr-office".to_owned(), office);
+    assert!(mutating(&away(&observed).unwrap()).contains(&"cutover update alias_record.www.example.com".to_owned()));
+    assert!(!back(&config, &observed, &state).is_empty());
+}
+
+#[test]
 fn a_record_that_somebody_else_changed_is_left_alone() {
     let (config, mut observed, state) = settled(CONFIG);
     observed.record_sets.retain(|set| set.record_type != "A");

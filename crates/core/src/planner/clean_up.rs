@@ -138,13 +138,8 @@ pub(super) fn clean_up(
 ) {
     let mut removals: Vec<Removal> = strays.removals().collect();
     for (address, item) in decided.iter() {
-        let removal = of_item(state, decided, address, item);
-        if live::gives_way(config, decided, address, item) {
-            if let Some(removal) = removal {
-                give_way(removal, sequence);
-            }
-        } else {
-            removals.extend(removal);
+        if !live::gives_way(config, decided, address, item) {
+            removals.extend(of_item(state, decided, address, item));
         }
         removals.extend(item.given_up.as_ref().map(|given_up| {
             let id = Ref::Known(given_up.id.clone());
@@ -188,10 +183,15 @@ pub(super) fn clean_up(
     push(removals, sequence);
 }
 
-/// Takes away a rule in the stage in which visitors move, when what takes over from it stands.
-fn give_way(removal: Removal, sequence: &mut Sequence) {
-    let after = sequence.steps_about(&[Kind::Listener, Kind::ListenerCertificate, Kind::ListenerRule]);
-    sequence.push(removal.step(Stage::Cutover, Consequence::None), after);
+/// Takes away rules in the stage in which visitors move, when what takes over from them stands.
+pub(super) fn give_way(config: &Config, state: &State, decided: &Decided, sequence: &mut Sequence) {
+    let giving = decided
+        .iter()
+        .filter(|(address, item)| live::gives_way(config, decided, address, item));
+    for removal in giving.filter_map(|(address, item)| of_item(state, decided, address, item)) {
+        let after = sequence.steps_about(&[Kind::Listener, Kind::ListenerCertificate, Kind::ListenerRule]);
+        sequence.push(removal.step(Stage::Cutover, Consequence::None), after);
+    }
 }
 
 fn of_item(state: &State, decided: &Decided, address: &Address, item: &super::decide::Item) -> Option<Removal> {

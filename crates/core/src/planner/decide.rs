@@ -305,10 +305,8 @@ fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Sp
         )
     } else if !changes.is_empty() {
         (Decision::Update, String::new())
-    } else if state.id(address) != Some(actual.id.as_str()) {
-        (Decision::Record, "the state does not have it yet".to_owned())
-    } else if is_retired(state, address, &actual.id) {
-        (Decision::Record, "it was on its way out and is wanted again".to_owned())
+    } else if let Some(why) = unrecorded(state, address, &actual.id) {
+        (Decision::Record, why.to_owned())
     } else {
         (Decision::Unchanged, String::new())
     };
@@ -322,6 +320,17 @@ fn compare(state: &State, address: &Address, actual: Option<Actual>, desired: Sp
         given_up: None,
         takes_over: false,
         successor: None,
+    }
+}
+
+/// Why an object that stays has to be written down.
+pub(super) fn unrecorded(state: &State, address: &Address, id: &str) -> Option<&'static str> {
+    if state.id(address) != Some(id) {
+        Some("the state does not have it yet")
+    } else if is_retired(state, address, id) {
+        Some("it was on its way out and is wanted again")
+    } else {
+        None
     }
 }
 

@@ -156,41 +156,82 @@ fn comes_to_balancer(decided: &Decided, name: &DomainName) -> bool {
 /// Marks what leads visitors of a name elsewhere than they come now, although it sends its own requests where it did: a
 /// name that goes from one site to another, or a site that gets another name.
 pub(super) fn mark_takeovers(config: &Config, observed: &Observed, decided: &mut Decided) {
-    let mut taking: Vec<Address> = Vec::new();
-    for (address, item) in decided.iter() {
-        let (names, listener): (Vec<DomainName>, Option<&str>) = match &item.desired {
-            Some(Spec::ListenerRule(rule)) => (
-                hosts(item.desired.as_ref())
-                    .iter()
-                    .filter_map(|host| host.parse().ok())
-                    .collect(),
-                rule.listener.known().ok(),
-            ),
-            Some(Spec::Listener(listener)) if listener.target_group.is_some() => {
-                let sites = config.sites.values().filter(|site| site.listen_port == listener.port);
-                (
-                    sites.flat_map(Site::names).cloned().collect(),
-                    item.actual.as_ref().map(|actual| actual.id.as_str()),
-                )
-            }
-            _ => continue,
-        };
-        let (Some(listener), Some(to)) = (listener, item.desired.as_ref().and_then(target_group)) else {
-            continue;
-        };
-        // A new listener has no visitors. A rule that comes to one that stands has, whatever it replaces elsewhere.
-        let is_for_new = item.decision == Decision::Replace
-            && !(address.kind() == Kind::ListenerRule && decided.has_standing_listener(listener));
-        let comes = |name: &&DomainName| comes_to_balancer(decided, name);
-        let is_elsewhere =
-            |name: &DomainName| stands_at(observed, listener, name).is_some_and(|group| to.known().ok() != Some(group));
-        if !is_for_new && names.iter().filter(comes).any(is_elsewhere) {
-            taking.push(address.clone());
+    // What takes over is changed with the move, and may hold a name of another until then.
+    loop {
+        let taking: Vec<Address> = decided
+            .iter()
+            .filter(|(address, item)| !item.takes_over && takes_over(config, observed, decided, address, item))
+            .map(|(address, _)| address.clone())
+            .collect();
+        if taking.is_empty() {
+            return;
+        }
+        for address in taking {
+            decided.take_over(&address);
         }
     }
-    for address in taking {
-        decided.take_over(&address);
-    }
+}
+
+fn takes_over(config: &Config, observed: &Observed, decided: &Decided, address: &Address, item: &Item) -> bool {
+    let (names, listener): (Vec<DomainName>, Option<&str>) = match &item.desired {
+        Some(Spec::ListenerRule(rule)) => (
+            hosts(item.desired.as_ref())
+                .iter()
+                .filter_map(|host| host.parse().ok())
+                .collect(),
+            rule.listener.known().ok(),
+        ),
+        Some(Spec::Listener(listener)) if listener.target_group.is_some() => {
+            let sites = config.sites.values().filter(|site| site.listen_port == listener.port);
+            (
+                sites.flat_map(Site::names).cloned().collect(),
+                item.actual.as_ref().map(|actual| actual.id.as_str()),
+            )
+        }
+        _ => return false,
+    };
+    let (Some(listener), Some(to)) = (listener, item.desired.as_ref().and_then(target_group)) else {
+        return false;
+    };
+    // A new listener has no visitors. A rule that comes to one that stands has, whatever it replaces elsewhere.
+    let is_for_new = item.decision == Decision::Replace
+        && !(address.kind() == Kind::ListenerRule && decided.has_standing_listener(listener));
+    let is_elsewhere =
+        |name: &DomainName| stands_at(observed, listener, name).is_some_and(|group| to.known().ok() != Some(group));
+    let is_taken = |name: &DomainName| {
+        if comes_to_balancer(decided, name) {
+            is_elsewhere(name)
+        } else {
+            decided.is_changed(&record_address(name)) && is_held(decided, listener, item, name)
+        }
+    };
+    !is_for_new && names.iter().any(is_taken)
+}
+
+/// Whether requests for a name that comes to the load balancer with this plan go by a rule of another site until visitors
+/// are moved, or everything is cleaned up.
+fn is_held(decided: &Decided, listener: &str, item: &Item, name: &DomainName) -> bool {
+    let priority = |spec: &Option<Spec>| match spec {
+        Some(Spec::ListenerRule(rule)) => Some(rule.priority),
+        _ => None,
+    };
+    decided.iter().any(|(_, other)| {
+        let Some(Actual {
+            spec: Spec::ListenerRule(standing),
+            ..
+        }) = &other.actual
+        else {
+            return false;
+        };
+        let comes_first = priority(&item.desired).is_none_or(|own| standing.priority < own);
+        let stays = other.decision != Decision::Delete && !is_move(other);
+        let holds = |spec: Option<&Spec>| hosts(spec).contains(name.as_str());
+        standing.listener.known().ok() == Some(listener)
+            && comes_first
+            && !stays
+            && holds(other.actual.as_ref().map(|actual| &actual.spec))
+            && !holds(other.desired.as_ref())
+    })
 }
 
 /// The names of visitors that an item takes over.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     clean_up,
-    decide::{Decided, Decision, Item},
+    decide::{self, Decided, Decision, Item},
     left_open, live, names, shrinking, waits,
 };
 use crate::{
@@ -43,23 +43,19 @@ pub(super) fn sequence(
         .iter()
         .filter(|entry| entry.0.kind() <= Kind::ListenerRule && later(entry));
     let third = decided.iter().filter(|entry| entry.0.kind() > Kind::ListenerRule);
-    for (address, item) in first.chain(second).chain(third) {
+    for (address, item) in first.chain(second) {
         // The certificate is waited for before the first thing that uses it.
         if matches!(address.kind(), Kind::Listener | Kind::ListenerCertificate) {
             waits::certificate_waits(config, decided, &mut sequence);
         }
-        if let Some(found) = found_in_place(config, observed, state, address, item) {
-            resource_step(config, state, decided, address, &found, &mut sequence);
-        }
-        if let Some((before, after)) = live::two_steps(item) {
-            resource_step(config, state, decided, address, &before, &mut sequence);
-            resource_step(config, state, decided, address, &after, &mut sequence);
-        } else {
-            resource_step(config, state, decided, address, item, &mut sequence);
-        }
+        steps(config, observed, state, decided, address, item, &mut sequence);
         if address.kind() == Kind::Certificate {
             waits::validation_wait(config, address, item, &mut sequence);
         }
+    }
+    clean_up::give_way(config, state, decided, &mut sequence);
+    for (address, item) in third {
+        steps(config, observed, state, decided, address, item, &mut sequence);
     }
     waits::certificate_waits(config, decided, &mut sequence);
     for (name, site) in &config.sites {
@@ -74,20 +70,56 @@ pub(super) fn sequence(
     sequence.finish()
 }
 
-/// Records that lead to a load balancer of the stack and that the state does not know are recorded before they change:
-/// what they say is not what stood there before the stack came.
-fn found_in_place(config: &Config, observed: &Observed, state: &State, address: &Address, item: &Item) -> Option<Item> {
-    let Some(Spec::AliasRecord(standing)) = item.actual.as_ref().map(|actual| &actual.spec) else {
-        return None;
+/// The steps that bring a resource to what is wanted.
+fn steps(
+    config: &Config,
+    observed: &Observed,
+    state: &State,
+    decided: &Decided,
+    address: &Address,
+    item: &Item,
+    sequence: &mut Sequence,
+) {
+    if let Some(found) = found_in_place(config, observed, state, decided, address, item) {
+        resource_step(config, state, decided, address, &found, sequence);
+    }
+    if let Some((before, after)) = live::two_steps(item) {
+        resource_step(config, state, decided, address, &before, sequence);
+        resource_step(config, state, decided, address, &after, sequence);
+    } else {
+        resource_step(config, state, decided, address, item, sequence);
+    }
+}
+
+/// What the state does not know and what is written down before it changes: records that lead to a load balancer of the
+/// stack, as what they say is not what stood there before the stack came, and what changes only when others are gone, as the
+/// steps until then look for it in the state.
+fn found_in_place(
+    config: &Config,
+    observed: &Observed,
+    state: &State,
+    decided: &Decided,
+    address: &Address,
+    item: &Item,
+) -> Option<Item> {
+    let actual = item.actual.as_ref()?;
+    let is_found = match &actual.spec {
+        Spec::AliasRecord(standing) => {
+            state.id(address).is_none()
+                && !state.saved.contains_key(address)
+                && names::lead_to_stack(config, observed, state, standing)
+        }
+        spec => {
+            item.given_up.is_none()
+                && shrinking::first_step(state, decided, item)
+                    .is_some_and(|first_step| diff::changes(spec, &first_step).is_empty())
+        }
     };
-    let is_found = item.decision == Decision::Update
-        && state.id(address).is_none()
-        && !state.saved.contains_key(address)
-        && names::lead_to_stack(config, observed, state, standing);
-    is_found.then(|| Item {
+    let reason = decide::unrecorded(state, address, &actual.id)?;
+    (is_found && item.decision == Decision::Update).then(|| Item {
         decision: Decision::Record,
         changes: Vec::new(),
-        reason: "the state does not have it yet".to_owned(),
+        reason: reason.to_owned(),
         ..item.clone()
     })
 }

@@ -5,6 +5,7 @@ use super::{
     world::{self, CONFIG, apply, now},
 };
 use crate::{
+    config::IpAddressType,
     naming,
     observed::Observed,
     planner::{DestroyOptions, destroy, plan, query},
@@ -207,4 +208,29 @@ fn a_certificate_that_goes_is_not_asked_for_records_of_names_that_it_never_had()
         .filter(|line| line.contains("wait validation known") || line.contains("wait issued"))
         .collect();
     assert_eq!(waits, Vec::<String>::new());
+}
+
+#[test]
+fn what_changes_only_at_the_end_is_recorded_before_the_steps_that_look_for_it() {
+    let (config, mut observed, mut state) = settled(CONFIG);
+    let balancer = Address::new(Kind::LoadBalancer, "main");
+    state.resources.remove(&balancer);
+    open(&mut state, &balancer, Operation::Create);
+    // It was begun with IPv6, by which visitors may come until the end.
+    for actual in &mut observed.found {
+        if let Spec::LoadBalancer(spec) = &mut actual.spec {
+            spec.ip_address_type = IpAddressType::Dualstack;
+        }
+    }
+    let plan = planned(&config, &observed, &state);
+    let shown = lines(&plan);
+    assert!(shown[0].contains("prepare record load_balancer.main"), "{shown:#?}");
+    assert!(
+        shown
+            .iter()
+            .any(|line| line.contains("cleanup update load_balancer.main")),
+        "{shown:#?}"
+    );
+    apply(&plan, &mut observed, &mut state);
+    assert!(state.resources.contains_key(&balancer));
 }

@@ -234,3 +234,25 @@ fn a_rule_that_still_stands_on_the_old_listener_moves_visitors_on_the_new_one_wh
     assert!(at("create listener_rule.443.www.proof") < at("wait answers listener.443"));
     assert!(at("wait answers listener.443") < at("cutover replace listener_rule.443.www "));
 }
+
+#[test]
+fn a_name_is_proven_where_it_will_be_served_although_a_rule_of_a_site_that_left_still_has_it() {
+    let (_, mut observed, mut state) = settled(CONFIG);
+    for name in ["shop.example.com", "*.shop.example.com"] {
+        observed.record_sets.push(record(name, "A", 300, &["203.0.113.10"]));
+    }
+    // The second site was begun, and no visitor has come to it by the load balancer.
+    let begun = planned(&super::config(&both()), &observed, &state).until(Stage::Prepare);
+    apply(&begun, &mut observed, &mut state);
+    let one = CONFIG.replace("health ", "aliases = [\"shop.example.com\"]\nhealth ");
+    let plan = assert_converges(&super::config(&one), &mut observed, &mut state);
+    let shown = lines(&plan);
+    let at = |text: &str| {
+        let found = shown.iter().position(|line| line.contains(text));
+        found.unwrap_or_else(|| panic!("no `{text}` in {shown:#?}"))
+    };
+    assert!(at("create listener_rule.443.www.proof") < at("wait answers listener.443"));
+    let gives_way = at("cutover delete listener_rule.443.shop");
+    let moves = at("cutover update alias_record.shop.example.com");
+    assert!(gives_way < moves && plan.steps[moves].after.contains(&plan.steps[gives_way].id));
+}

@@ -30,7 +30,7 @@ pub async fn apply<E: Environment>(
     options: &Options,
 ) -> Result<Outcome, ApplyError> {
     state.check(&plan.stack, &options.identity).map_err(ApplyError::State)?;
-    let run = Run::new(environment, options, &plan.stack, state);
+    let run = Run::new(environment, options, plan, state);
     let mut tally = Tally::default();
     if !plan.is_empty() {
         run.start(plan).await.map_err(ApplyError::Unwritable)?;

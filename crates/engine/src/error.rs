@@ -7,7 +7,7 @@ use reconcile_core::{
     plan::{Action, Step, StepId},
     resource::{Address, Unresolved},
     state::StateError,
-    value::Seconds,
+    value::{Seconds, SecurityGroupId},
 };
 use thiserror::Error;
 
@@ -164,6 +164,16 @@ pub enum StepError {
         /// What to do.
         remedy: String,
     },
+    /// Ports should be closed to the world, and the load balancer would not be let in by then.
+    #[error(
+        "the rule `{id}`, which lets the load balancer in to {group}, is gone: closed now, the instance would answer nobody"
+    )]
+    NotAdmitted {
+        /// The rule.
+        id: String,
+        /// The instance's group.
+        group: SecurityGroupId,
+    },
     /// An object should be deleted that the state does not know as the stack's.
     #[error("`{id}` is not deleted: the state does not know it as this stack's")]
     NotOurs {
@@ -192,6 +202,7 @@ impl StepError {
             }
             Self::Deadline { .. } => "run again to wait on, or raise the deadline in `[prove]`",
             Self::Never { remedy, .. } => remedy,
+            Self::NotAdmitted { .. } => "find out who removed it, then run again: a new plan makes it again first",
             Self::NotOurs { .. } => "delete it by hand if it is not needed",
         };
         Some(remedy.to_owned())

@@ -1,13 +1,19 @@
 //! What the steps of one run share.
 
-use std::{cell::RefCell, collections::BTreeMap, future::Future, pin::pin, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    pin::pin,
+    time::Duration,
+};
 
 use futures_util::future::{Either, select};
 use jiff::Timestamp;
 use reconcile_core::{
     config::StackName,
-    plan::Step,
-    resource::{Address, Output, Ref, Spec, Unresolved},
+    plan::{Action, Plan, Step},
+    resource::{Address, Kind, Output, Ref, Spec, Unresolved},
     state::{Intent, Operation, State},
 };
 
@@ -21,6 +27,8 @@ pub(crate) struct Run<'a, E: Environment> {
     pub(crate) environment: &'a E,
     pub(crate) options: &'a Options,
     pub(crate) stack: &'a StackName,
+    /// The rules that let the load balancer in to instances while the plan is carried out.
+    pub(crate) admissions: BTreeSet<&'a Address>,
     pub(crate) journal: Journal<'a, E::Store>,
     pub(crate) warnings: RefCell<Vec<Warning>>,
     /// Resources with a call of this run, and whether its result is recorded.
@@ -58,11 +66,12 @@ impl<E: Into<StepError>> From<E> for Break {
 }
 
 impl<'a, E: Environment> Run<'a, E> {
-    pub(crate) fn new(environment: &'a E, options: &'a Options, stack: &'a StackName, state: State) -> Self {
+    pub(crate) fn new(environment: &'a E, options: &'a Options, plan: &'a Plan, state: State) -> Self {
         Self {
             environment,
             options,
-            stack,
+            stack: &plan.stack,
+            admissions: admissions(plan).collect(),
             journal: Journal::new(state, environment.store()),
             warnings: RefCell::new(Vec::new()),
             calls: RefCell::new(BTreeMap::new()),
@@ -187,6 +196,14 @@ impl<'a, E: Environment> Run<'a, E> {
             backoff: Backoff::new(self.options.poll),
         }
     }
+}
+
+/// What the plan makes, changes or leaves of the rules that let the load balancer in to instances.
+fn admissions(plan: &Plan) -> impl Iterator<Item = &Address> {
+    let stays = |step: &&Step| !matches!(step.action, Action::Delete { .. } | Action::Forget { .. });
+    let steps = plan.steps.iter().filter(stays).map(|step| &step.address);
+    let addresses = plan.unchanged.iter().chain(steps);
+    addresses.filter(|address| address.kind() == Kind::InstanceIngress)
 }
 
 /// A wait with an end.

@@ -4,13 +4,14 @@ use reconcile_core::{
     naming,
     observed::Actual,
     plan::Step,
-    resource::{Address, Outputs, Spec},
+    resource::{Address, InstanceIngress, Kind, Outputs, Ref, Spec, Tags},
     state::{Entry, Operation, Origin},
+    value::SecurityGroupId,
 };
 
 use crate::{
-    Cloud, Environment, Made, memory,
-    run::{Ending, Flow, Run},
+    Cloud, Environment, Made, StepError, memory,
+    run::{Break, Ending, Flow, Run},
     settle::own_outputs,
 };
 
@@ -18,12 +19,61 @@ impl<E: Environment> Run<'_, E> {
     /// Makes the settings of an object as wanted.
     pub(crate) async fn update(&self, step: &Step, id: &str, observed: &Spec, desired: &Spec) -> Flow<Ending> {
         let desired = self.resolve(desired)?;
+        if let Spec::PortClosure(closure) = &desired
+            && closure.open.is_empty()
+        {
+            self.still_admitted(step, &closure.group).await?;
+        }
         let actual = self.change(step, id, observed, &desired).await?;
         let id = self
             .journal
             .read(|state| state.id(&step.address).unwrap_or(id).to_owned());
         self.record_outputs(&step.address, &id, actual.outputs).await?;
         Ok(Ending::Done)
+    }
+
+    /// Looks whether the load balancer is let in to a group that is about to be closed to everybody else: the plan may be
+    /// as old as a drain takes, and others may have changed the group's rules meanwhile.
+    async fn still_admitted(&self, step: &Step, group: &SecurityGroupId) -> Flow<()> {
+        for (address, id, rule) in self.admissions_to(group) {
+            let mut patience = self.patience();
+            while self
+                .look(self.environment.cloud().read(&address, &id, &rule))
+                .await?
+                .is_none()
+            {
+                if !self
+                    .wait_on(step, &mut patience, "the load balancer is not let in")
+                    .await?
+                {
+                    let group = group.clone();
+                    return Err(Break::Failed(StepError::NotAdmitted { id, group }));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The recorded rules that let the load balancer in to a group.
+    fn admissions_to(&self, group: &SecurityGroupId) -> Vec<(Address, String, Spec)> {
+        self.journal.read(|state| {
+            let mut groups = state.resources.iter();
+            let balancers = groups.find(|(address, _)| address.kind() == Kind::SecurityGroup);
+            let Some((_, balancers)) = balancers else {
+                return Vec::new();
+            };
+            let admissions = self.admissions.iter().filter_map(|address| {
+                let (of, port) = InstanceIngress::group_and_port(address)?;
+                let spec = Spec::InstanceIngress(InstanceIngress {
+                    group: of.clone(),
+                    port,
+                    source: Ref::Known(balancers.id.clone()),
+                    tags: Tags::new(),
+                });
+                (of == *group).then_some(((*address).clone(), state.id(address)?.to_owned(), spec))
+            });
+            admissions.collect()
+        })
     }
 
     /// One change with its intent, its result and a look at what came of it.

@@ -15,7 +15,7 @@ use crate::{
     naming,
     observed::Observed,
     plan::{Action, Consequence, Stage, Step, StepId},
-    resource::{Address, Kind, Ref, Rule, Spec, Tags},
+    resource::{Address, InstanceIngress, Kind, Ref, Rule, Spec, Tags},
     state::{Operation, State},
     value::SecurityGroupId,
 };
@@ -189,12 +189,8 @@ fn is_fresh(state: &State, address: &Address, now: Timestamp) -> bool {
 
 /// The groups in which a rule was begun to be made, so that it is looked for there.
 pub(super) fn groups(state: &State) -> impl Iterator<Item = SecurityGroupId> + '_ {
-    let rules = state
-        .intents
-        .keys()
-        .filter(|address| address.kind() == Kind::InstanceIngress);
-    // `<group>.<port>`
-    rules.filter_map(|address| address.key().split('.').next()?.parse().ok())
+    let rules = state.intents.keys().filter_map(InstanceIngress::group_and_port);
+    rules.map(|(group, _)| group)
 }
 
 /// Whether rules that were to be revoked are: what is remembered of them is needed for the way back then.

@@ -93,7 +93,7 @@ pub(super) fn open_again(config: &Config, observed: &Observed, state: &State, de
         .cloned()
         .collect();
     for address in closed {
-        let Some((group, port)) = group_and_port(&address) else {
+        let Some((group, port)) = InstanceIngress::group_and_port(&address) else {
             continue;
         };
         if !leaving_targets(observed, state, decided).any(|target| needs(observed, target, &group, port)) {
@@ -123,12 +123,6 @@ pub(super) fn open_again(config: &Config, observed: &Observed, state: &State, de
         };
         decided.insert(address, item);
     }
-}
-
-/// The group and the port of a rule, from its address.
-fn group_and_port(address: &Address) -> Option<(SecurityGroupId, u16)> {
-    let (group, port) = address.key().split_once('.')?;
-    Some((group.parse().ok()?, port.parse().ok()?))
 }
 
 /// The targets that stand and are on their way out.

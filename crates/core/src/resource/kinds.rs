@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ref, Rule, Tags};
+use super::{Address, Kind, Ref, Rule, Tags};
 use crate::{
     config::{IpAddressType, KeyAlgorithm, Protocol, Scheme},
     value::{DomainName, InstanceId, Seconds, SecurityGroupId, SubnetId, VpcId, ZoneId},
@@ -65,6 +65,14 @@ pub struct InstanceIngress {
     pub source: Ref,
     /// Tags of the rule.
     pub tags: Tags,
+}
+
+impl InstanceIngress {
+    /// The group and the port of the rule at an address, whose key is `<group>.<port>`.
+    pub fn group_and_port(address: &Address) -> Option<(SecurityGroupId, u16)> {
+        let (group, port) = address.key().split_once('.')?;
+        Some((group.parse().ok()?, port.parse().ok()?)).filter(|_| address.kind() == Kind::InstanceIngress)
+    }
 }
 
 /// A target group of instances (`aws-facts.md` 2).

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reconcile_core::{
     plan::{Condition, Stage, StepId},
-    resource::{PortClosure, Spec},
+    resource::{InstanceIngress, PortClosure, Ref, Spec, Tags},
     state::{Intent, Operation, Origin},
     value::Seconds,
 };
@@ -14,8 +14,8 @@ use crate::{
     creating::cause,
     simulation::{Habits, Sim, options},
     specs::{
-        CLOSURE, RECORD, TARGET_GROUP, alias, at, closure, create, instance_group, old_record, plan, rules, state,
-        target_group, update, wait, with,
+        CLOSURE, GROUP, RECORD, TARGET_GROUP, alias, at, closure, create, instance_group, old_record, plan, rules,
+        spec, state, target_group, update, wait, with,
     },
 };
 
@@ -144,6 +144,32 @@ fn every_rule_that_was_ever_closed_is_remembered() {
         *open,
         rules(&[("sgr-1", "tcp 443 0.0.0.0/0"), ("sgr-2", "tcp 80 0.0.0.0/0")])
     );
+}
+
+#[test]
+fn nothing_is_closed_when_the_load_balancer_is_no_longer_let_in() {
+    let ingress = "instance_ingress.sg-0a1b2c3d.443";
+    let admission = Spec::InstanceIngress(InstanceIngress {
+        group: instance_group(),
+        port: 443,
+        source: Ref::Known(format!("{GROUP}#old")),
+        tags: Tags::new(),
+    });
+    let sim = with(&[(GROUP, &spec(GROUP)), (ingress, &admission)]);
+    let open = [("sgr-1", "tcp 443 0.0.0.0/0")];
+    sim.rules.borrow_mut().insert(instance_group(), rules(&open));
+    let mut close = plan([update(CLOSURE, "sg-0a1b2c3d", &closure(&open), &closure(&[]))]);
+    close.unchanged.push(at(ingress));
+    sim.objects
+        .borrow_mut()
+        .retain(|object| object.actual.spec != admission);
+    let error = cause(sim.apply(&close));
+    assert!(matches!(error, StepError::NotAdmitted { .. }), "{error}");
+    assert_eq!(sim.rules.borrow()[&instance_group()], rules(&open));
+    assert!(!sim.stored.borrow().intents.contains_key(&at(CLOSURE)));
+    sim.put(Some(&at(ingress)), &admission);
+    sim.apply(&close).unwrap();
+    assert!(sim.rules.borrow()[&instance_group()].is_empty());
 }
 
 #[test]

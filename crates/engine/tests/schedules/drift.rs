@@ -13,18 +13,38 @@ use crate::{sim::Sim, world::World};
 /// Where nobody is.
 pub(crate) const ELSEWHERE: &str = "198.51.100.9";
 
+/// Whose visitors a change by others may harm while a run relies on what it has proven.
+enum Harms {
+    Nobody,
+    One(DomainName),
+    Everybody,
+}
+
 impl Sim {
     /// Somebody else changes something of the stack's, or beside it.
     pub(crate) fn drift(&self) {
-        let what = {
+        self.drift_that_harms();
+    }
+
+    /// The same within a run. Between a proof and what follows from it nobody can tell that the proof does not hold any
+    /// more, so who may be harmed is looked at again when a plan is empty.
+    pub(crate) fn drift_within_run(&self) {
+        match self.drift_that_harms() {
+            None | Some(Harms::Nobody) => {}
+            Some(Harms::One(name)) => self.excuse_all([name]),
+            Some(Harms::Everybody) => self.excuse_all(self.served.borrow().keys().cloned()),
+        }
+    }
+
+    fn drift_that_harms(&self) -> Option<Harms> {
+        let (what, harms) = {
             let mut world = self.world.borrow_mut();
             self.change_by_hand(&mut world)
-        };
-        if let Some(what) = what {
-            self.note(|| format!("by hand: {what}"));
-            self.count(|tally| tally.drifts += 1);
-            self.excuse();
-        }
+        }?;
+        self.note(|| format!("by hand: {what}"));
+        self.count(|tally| tally.drifts += 1);
+        self.excuse();
+        Some(harms)
     }
 
     fn one_of(&self, world: &World, kind: Kind) -> Option<String> {
@@ -37,7 +57,7 @@ impl Sim {
         self.dice.pick(&all).map(|id| (*id).to_owned())
     }
 
-    fn change_by_hand(&self, world: &mut World) -> Option<String> {
+    fn change_by_hand(&self, world: &mut World) -> Option<(String, Harms)> {
         let now = self.clock.now();
         let lingers = self.dice.seconds(self.habits.lingers);
         let removed = [
@@ -55,7 +75,7 @@ impl Sim {
                 let id = self.one_of(world, kind)?;
                 world.is_free(&id, now).ok()?;
                 world.remove(&id, now, Duration::ZERO, lingers);
-                Some(format!("{id} is deleted"))
+                Some((format!("{id} is deleted"), Harms::Everybody))
             }
             3 => {
                 let kind = *self.dice.pick(&Kind::ALL)?;
@@ -70,7 +90,7 @@ impl Sim {
                     tags.insert("team".to_owned(), "others".to_owned());
                 }
                 world.change(&id, spec, now, Duration::ZERO, lingers);
-                Some(format!("the tags of {id} are changed"))
+                Some((format!("the tags of {id} are changed"), Harms::Nobody))
             }
             4 | 5 => {
                 let kinds = [
@@ -84,18 +104,18 @@ impl Sim {
                 self.spoil(&mut spec);
                 world.allow(Some(&id), &spec, now).ok()?;
                 world.change(&id, spec, now, Duration::ZERO, lingers);
-                Some(format!("settings of {id} are changed"))
+                Some((format!("settings of {id} are changed"), Harms::Everybody))
             }
             6 | 7 => {
                 let names: Vec<DomainName> = self.served.borrow().keys().cloned().collect();
                 let name = self.dice.pick(&names)?;
                 if self.dice.chance(15) {
                     world.replace_addresses(name, Vec::new(), now, true);
-                    return Some(format!("the record of {name} is deleted"));
+                    return Some((format!("the record of {name} is deleted"), Harms::One(name.clone())));
                 }
                 let address = *self.dice.pick(&["203.0.113.10", "203.0.113.11", ELSEWHERE])?;
                 world.point_by_hand(name, address, now);
-                Some(format!("{name} is led to {address}"))
+                Some((format!("{name} is led to {address}"), Harms::One(name.clone())))
             }
             8 | 9 => {
                 let groups: Vec<_> = world.groups.keys().cloned().collect();
@@ -109,10 +129,10 @@ impl Sim {
                     world.change_group(group, now, Duration::ZERO, |facts| {
                         facts.ingress.remove(&id);
                     });
-                    return Some(format!("{id} of {group} is revoked"));
+                    return Some((format!("{id} of {group} is revoked"), Harms::Everybody));
                 }
                 world.open_by_hand(group, "tcp 443 0.0.0.0/0".parse().unwrap(), now);
-                Some(format!("{group} is opened to the world"))
+                Some((format!("{group} is opened to the world"), Harms::Nobody))
             }
             10 => {
                 let at = world
@@ -120,13 +140,13 @@ impl Sim {
                     .iter()
                     .position(|set| set.name.as_str().starts_with("_x."))?;
                 let set = world.records.remove(at);
-                Some(format!("{} is deleted", set.name))
+                Some((format!("{} is deleted", set.name), Harms::Nobody))
             }
             _ => {
                 let groups: Vec<_> = world.groups.keys().cloned().collect();
                 let group = self.dice.pick(&groups)?;
                 world.open_by_hand(group, "tcp 80 0.0.0.0/0".parse().unwrap(), now);
-                Some(format!("port 80 of {group} is opened to the world"))
+                Some((format!("port 80 of {group} is opened to the world"), Harms::Nobody))
             }
         }
     }

@@ -160,12 +160,14 @@ impl Schedule {
         let full = *dice.pick(&[0, 0, 0, 3, 20]).unwrap_or(&0);
         let kill_at = dice.chance(50).then(|| dice.below(250));
         let stop_at = dice.chance(15).then(|| dice.below(150));
+        let drift_at = dice.chance(20).then(|| dice.below(250));
         let (stopper, signal) = stop_signal();
         let trouble = Trouble {
             faults: if sorts.faults { faults } else { 0 },
             full: if sorts.store { full } else { 0 },
             kill_at: kill_at.filter(|_| sorts.kills),
             stop_at: stop_at.filter(|_| sorts.stops).map(|at| (at, stopper)),
+            drift_at: drift_at.filter(|_| sorts.drift),
         };
         self.is_settled = false;
         self.sim.expect(trouble);

@@ -77,6 +77,8 @@ pub(crate) struct Trouble {
     pub(crate) kill_at: Option<usize>,
     /// The user stops the run at this point.
     pub(crate) stop_at: Option<(usize, Stopper)>,
+    /// Others change something at this point.
+    pub(crate) drift_at: Option<usize>,
 }
 
 /// What happened, in numbers.
@@ -186,6 +188,9 @@ impl Sim {
             }
             trouble.kill_at == Some(point)
         };
+        if self.trouble.borrow().drift_at == Some(point) {
+            self.drift_within_run();
+        }
         if is_killed {
             self.note(|| "killed".to_owned());
             self.count(|tally| tally.kills += 1);
@@ -434,8 +439,10 @@ impl Visitor for Sim {
                     .find(|object| object.actual.outputs.get(&Output::DnsName).map(String::as_str) == load_balancer);
                 match balancer {
                     Some(object) => {
-                        let checks = (now, Checks::Done);
-                        world.ask_balancer(&object.actual.id, &request.name, request.port, &request.headers, checks)
+                        let (id, checks) = (&object.actual.id, (now, Checks::Done));
+                        world.is_admitted(id, "0.0.0.0/0").and_then(|()| {
+                            world.ask_balancer(id, &request.name, request.port, &request.headers, checks)
+                        })
                     }
                     None => Err("nobody has this name".to_owned()),
                 }

@@ -102,18 +102,21 @@ impl World {
                 if *ipv6 && spec.ip_address_type != IpAddressType::Dualstack {
                     return Err("the load balancer has no IPv6".to_owned());
                 }
-                let world = if *ipv6 { "::/0" } else { "0.0.0.0/0" };
-                let admits = |group: &SecurityGroup| {
-                    group
-                        .ingress
-                        .iter()
-                        .any(|rule| rule.admits_tcp(PORT) && rule.peer.to_string() == world)
-                };
-                if !self.group_of(id).is_some_and(|(_, group)| admits(group)) {
-                    return Err(format!("the load balancer's group does not admit {world}"));
-                }
+                self.is_admitted(id, if *ipv6 { "::/0" } else { "0.0.0.0/0" })?;
                 self.ask_balancer(id, name, PORT, &BTreeMap::new(), (now, checks))
             }
+        }
+    }
+
+    /// Whether a load balancer's group lets the whole of a family in.
+    pub(crate) fn is_admitted(&self, balancer: &str, world: &str) -> Result<(), String> {
+        let admits = |group: &SecurityGroup| {
+            let mut rules = group.ingress.iter();
+            rules.any(|rule| rule.admits_tcp(PORT) && rule.peer.to_string() == world)
+        };
+        match self.group_of(balancer) {
+            Some((_, group)) if admits(group) => Ok(()),
+            _ => Err(format!("the load balancer's group does not admit {world}")),
         }
     }
 

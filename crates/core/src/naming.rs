@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     config::StackName,
-    resource::{Address, Tags},
+    resource::{Address, Spec, Tags},
 };
 
 /// Tag that names the stack.
@@ -56,6 +56,13 @@ pub fn name(stack: &StackName, readable: &str, immutable: &[&str]) -> String {
     let mut parts = vec![stack.as_str(), readable];
     parts.extend(immutable);
     format!("{}-{}", head.trim_end_matches('-'), short_hash(&parts, HASH_DIGITS))
+}
+
+/// What the idempotency tokens of creations of `spec` at `address` begin with: another one for other settings, because AWS
+/// answers a known token with the old object (`aws-facts.md` 12).
+pub fn token_head(lineage: &str, address: &Address, spec: &Spec) -> String {
+    let settings = spec.settings().to_string();
+    format!("rcl{}", short_hash(&[lineage, &address.to_string(), &settings], 16))
 }
 
 /// The tags that mark a resource as the stack's.

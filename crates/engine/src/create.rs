@@ -113,12 +113,10 @@ impl<E: Environment> Run<'_, E> {
     }
 
     /// The token of a creation: the same one again while an earlier attempt at the same settings is open, so that AWS
-    /// recognises it; otherwise a new one, because AWS answers a known token with the old object (`aws-facts.md` 12).
+    /// recognises it; otherwise a new one.
     fn token(&self, address: &Address, desired: &Spec) -> String {
         self.journal.read(|state| {
-            let settings = desired.settings().to_string();
-            let what = naming::short_hash(&[&state.lineage, &address.to_string(), &settings], 16);
-            let head = format!("rcl{what}");
+            let head = naming::token_head(&state.lineage, address, desired);
             state
                 .intents
                 .get(address)

@@ -11,7 +11,7 @@ use super::{
     closures,
     desired::Desired,
     keep::Standing,
-    live, matching, names, shrinking,
+    left_open, live, matching, names, shrinking,
     successor::{dead, is_retired, name_is_taken, predecessor, protected, standing_successor},
 };
 use crate::{
@@ -251,6 +251,7 @@ pub(super) fn decide(
         item.given_up = given_up;
         refusals.extend(protected(&address, &item));
         item.successor = successor.or_else(|| standing_successor(config, observed, state, &address, &item));
+        refusals.extend(left_open::unseen(state, &address, &item, now));
         if adopted && item.actual.is_some() && item.reason.is_empty() {
             "adopted as the configuration asks".clone_into(&mut item.reason);
         }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{
+    Refusal,
     clean_up::Removal,
-    decide::{Decided, Decision, FRESH},
+    decide::{Decided, Decision, FRESH, Item},
     matching,
     sequence::Sequence,
 };
@@ -177,6 +178,26 @@ pub(super) fn close(observed: &Observed, state: &State, decided: &Decided, now: 
             sequence.push(step(address, Action::Record { id }, SUCCEEDED), BTreeSet::new());
         }
     }
+}
+
+/// Why a certificate is not made in the place of one that was begun with other settings a moment ago: ACM's list may not
+/// show that one yet (`aws-facts.md` 1.2), and nothing would say that it is the stack's once its intent is overwritten.
+pub(super) fn unseen(state: &State, address: &Address, item: &Item, now: Timestamp) -> Option<Refusal> {
+    let intent = state.intents.get(address)?;
+    let (token, desired) = (intent.token.as_ref()?, item.desired.as_ref()?);
+    let is_made = matches!(item.decision, Decision::Create | Decision::Replace) && item.successor.is_none();
+    let is_other = !token.starts_with(&naming::token_head(&state.lineage, address, desired));
+    (address.kind() == Kind::Certificate && is_made && is_other && is_fresh(state, address, now)).then(|| {
+        Refusal::new(
+            address.to_string(),
+            format!(
+                "a run began to request it with other settings at {:.0} and was cut off; if there is one, AWS does not \
+                 show it yet",
+                intent.begun_at
+            ),
+            "run again in two minutes: what came of it is found and deleted then",
+        )
+    })
 }
 
 /// Whether something was begun so short a while ago that AWS may not show it yet.

@@ -8,6 +8,7 @@ use crate::{
     config::IpAddressType,
     naming,
     observed::Observed,
+    plan::Action,
     planner::{DestroyOptions, destroy, plan, query},
     resource::{Address, Kind, Spec},
     state::{Intent, Operation, State},
@@ -142,6 +143,39 @@ fn a_certificate_that_was_begun_for_names_that_have_left_is_looked_for_and_delet
     );
     apply(&plan, &mut observed, &mut state);
     assert!(observed.by_id(&id).is_none());
+}
+
+#[test]
+fn a_certificate_is_not_requested_while_an_earlier_one_for_other_names_may_not_be_shown_yet() {
+    let config = world::config(CONFIG);
+    let (observed, state) = (world::seed(), world::state(&config));
+    let address = Address::new(Kind::Certificate, "www");
+    let mut intent = Intent {
+        operation: Operation::Create,
+        token: Some("rcl0123456789abcdef012345".to_owned()),
+        begun_at: now(),
+    };
+    let refused = |intent: &Intent| {
+        let mut state = state.clone();
+        state.intents.insert(address.clone(), intent.clone());
+        plan(&config, &observed, &state, now()).map_err(|refused| refused.to_string())
+    };
+    let reason = refused(&intent).unwrap_err();
+    assert!(
+        reason.contains("certificate.www") && reason.contains("does not show it yet"),
+        "{reason}"
+    );
+    // The same request again is recognised by its token, and after a while everything is shown.
+    let wanted = planned(&config, &observed, &state);
+    let Action::Create { desired } = &wanted.steps[0].action else {
+        panic!("{:#?}", lines(&wanted));
+    };
+    let head = naming::token_head(&state.lineage, &address, desired);
+    intent.token = Some(format!("{head}0123456789ab"));
+    refused(&intent).unwrap();
+    intent.token = Some("rcl0123456789abcdef012345".to_owned());
+    intent.begun_at = now().checked_sub(jiff::SignedDuration::from_mins(3)).unwrap();
+    refused(&intent).unwrap();
 }
 
 #[test]

@@ -57,9 +57,9 @@ pub(super) fn is_move(item: &Item) -> bool {
         }
 }
 
-/// The two steps of a listener that both moves visitors and changes otherwise: certificates and the rest are there for the
-/// proof already, where requests go changes after it.
-pub(super) fn two_steps(item: &Item) -> Option<(Item, Item)> {
+/// The steps of a listener that both moves visitors and changes otherwise: certificates and the rest are there for the proof
+/// already; where requests go changes after it, if it changes at all and they are not led there by rules.
+pub(super) fn two_steps(item: &Item) -> Option<(Item, Option<Item>)> {
     let (Some(actual), Some(Spec::Listener(wanted))) = (&item.actual, &item.desired) else {
         return None;
     };
@@ -79,7 +79,7 @@ pub(super) fn two_steps(item: &Item) -> Option<(Item, Item)> {
     let wanted = Spec::Listener(wanted.clone());
     let first = diff::changes(&actual.spec, &prepared);
     let second = diff::changes(&prepared, &wanted);
-    if first.is_empty() || second.is_empty() {
+    if first.is_empty() {
         return None;
     }
     let before = Item {
@@ -88,14 +88,14 @@ pub(super) fn two_steps(item: &Item) -> Option<(Item, Item)> {
         takes_over: false,
         ..item.clone()
     };
-    let after = Item {
+    let after = (!second.is_empty()).then(|| Item {
         actual: Some(Actual {
             spec: prepared,
             ..actual.clone()
         }),
         changes: second,
         ..item.clone()
-    };
+    });
     Some((before, after))
 }
 
@@ -173,24 +173,18 @@ pub(super) fn mark_takeovers(config: &Config, observed: &Observed, decided: &mut
 }
 
 fn takes_over(config: &Config, observed: &Observed, decided: &Decided, address: &Address, item: &Item) -> bool {
-    let (names, listener): (Vec<DomainName>, Option<&str>) = match &item.desired {
-        Some(Spec::ListenerRule(rule)) => (
-            hosts(item.desired.as_ref())
-                .iter()
-                .filter_map(|host| host.parse().ok())
-                .collect(),
-            rule.listener.known().ok(),
-        ),
+    let names: Vec<DomainName> = match &item.desired {
+        Some(Spec::ListenerRule(_)) => {
+            let hosts = hosts(item.desired.as_ref());
+            hosts.iter().filter_map(|host| host.parse().ok()).collect()
+        }
         Some(Spec::Listener(listener)) if listener.target_group.is_some() => {
             let sites = config.sites.values().filter(|site| site.listen_port == listener.port);
-            (
-                sites.flat_map(Site::names).cloned().collect(),
-                item.actual.as_ref().map(|actual| actual.id.as_str()),
-            )
+            sites.flat_map(Site::names).cloned().collect()
         }
         _ => return false,
     };
-    let (Some(listener), Some(to)) = (listener, item.desired.as_ref().and_then(target_group)) else {
+    let (Some(listener), Some(to)) = (listener_of(item), item.desired.as_ref().and_then(target_group)) else {
         return false;
     };
     // A new listener has no visitors. A rule that comes to one that stands has, whatever it replaces elsewhere.
@@ -255,14 +249,28 @@ pub(super) fn gives_way(config: &Config, decided: &Decided, address: &Address, i
         return false;
     }
     let kept = hosts(item.desired.as_ref());
-    let given: BTreeSet<&str> = hosts(item.actual.as_ref().map(|actual| &actual.spec))
+    let standing = item.actual.as_ref().map(|actual| &actual.spec);
+    let given: BTreeSet<&str> = hosts(standing)
         .into_iter()
         .filter(|host| !kept.contains(host))
         .collect();
+    // What stands on another listener is in nobody's way.
+    let listener = match standing {
+        Some(Spec::ListenerRule(rule)) => rule.listener.known().ok(),
+        _ => None,
+    };
     decided
         .iter()
-        .filter(|(other, _)| *other != address)
+        .filter(|(other, item)| *other != address && listener_of(item) == listener)
         .any(|(_, other)| !taken(config, other).is_disjoint(&given))
+}
+
+/// The listener that requests come to which an item is about, as far as it stands.
+fn listener_of(item: &Item) -> Option<&str> {
+    match &item.desired {
+        Some(Spec::ListenerRule(rule)) => rule.listener.known().ok(),
+        _ => item.actual.as_ref().map(|actual| actual.id.as_str()),
+    }
 }
 
 /// Whether visitors of the site are sent to another target group, or its rules change in the stage in which visitors move:

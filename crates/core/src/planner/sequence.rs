@@ -85,7 +85,9 @@ fn steps(
     }
     if let Some((before, after)) = live::two_steps(item) {
         resource_step(config, state, decided, address, &before, sequence);
-        resource_step(config, state, decided, address, &after, sequence);
+        if let Some(after) = after {
+            resource_step(config, state, decided, address, &after, sequence);
+        }
     } else {
         resource_step(config, state, decided, address, item, sequence);
     }

@@ -21,11 +21,6 @@ use crate::{
 const ADD: &str = "elbv2 AddListenerCertificates";
 const REMOVE: &str = "elbv2 RemoveListenerCertificates";
 
-/// What identifies one: the listener and the certificate.
-fn id_of(listener: &str, certificate: &str) -> String {
-    format!("{listener}#{certificate}")
-}
-
 /// The ARNs of the listener and of the certificate.
 pub(crate) fn split_id(id: &str) -> Option<(&str, &str)> {
     id.split_once('#')
@@ -55,7 +50,7 @@ fn chosen_by_name(certificates: &[Certificate]) -> impl Iterator<Item = String> 
 }
 
 fn actual(listener: &str, certificate: &str) -> Actual {
-    let id = id_of(listener, certificate);
+    let id = ListenerCertificate::id_of(listener, certificate);
     Actual {
         spec: Spec::ListenerCertificate(ListenerCertificate {
             listener: Ref::Known(listener.to_owned()),
@@ -84,7 +79,7 @@ pub(crate) async fn read(
         Some(parts) => parts,
         None => parts("elbv2 DescribeListenerCertificates", like)?,
     };
-    let wanted = id_of(listener, certificate);
+    let wanted = ListenerCertificate::id_of(listener, certificate);
     let listed = of(clients, listener).await.or_missing()?.unwrap_or_default();
     Ok(listed.into_iter().find(|actual| actual.id == wanted))
 }
@@ -116,7 +111,7 @@ pub(crate) async fn create(
     while let Err(error) = while_fresh(&["ListenerNotFound"], || call(ADD, request.clone().send())).await {
         patience.wait(clients, error).await?;
     }
-    Ok(Made::with_id(id_of(listener, certificate)))
+    Ok(Made::with_id(ListenerCertificate::id_of(listener, certificate)))
 }
 
 /// There is nothing to be changed; what is missing is added.

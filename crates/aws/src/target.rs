@@ -17,11 +17,6 @@ use crate::{
 const REGISTER: &str = "elbv2 RegisterTargets";
 const HEALTH: &str = "elbv2 DescribeTargetHealth";
 
-/// What identifies a target: its group, the instance and the port.
-fn id_of(group: &str, instance: &InstanceId, port: u16) -> String {
-    format!("{group}/{instance}:{port}")
-}
-
 /// The target group and the rest of a target's id.
 pub(crate) fn split_id(id: &str) -> Option<(&str, &str)> {
     id.rsplit_once('/')
@@ -55,7 +50,7 @@ fn actual(group: &str, described: &TargetHealthDescription) -> Option<Actual> {
     if state == Some("draining") || matches!(reason, Some("Target.NotRegistered" | "Target.DeregistrationInProgress")) {
         return None;
     }
-    let id = id_of(group, &instance, port);
+    let id = Target::id_of(group, &instance, port);
     Some(Actual {
         spec: Spec::Target(Target {
             target_group: Ref::Known(group.to_owned()),
@@ -117,7 +112,7 @@ pub(crate) async fn create(
     let request = clients.elb.register_targets().target_group_arn(group);
     let request = request.targets(description(desired));
     while_fresh(&["TargetGroupNotFound"], || call(REGISTER, request.clone().send())).await?;
-    let id = id_of(group, &desired.instance, desired.port);
+    let id = Target::id_of(group, &desired.instance, desired.port);
     Ok(Made {
         outputs: Outputs::from([(Output::Id, id.clone())]),
         id,

@@ -102,6 +102,9 @@ pub struct Intent {
     /// The idempotency token of a creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// What identifies the object that is made, where that is known before. Without tags there is nothing else to know it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// When it was begun.
     pub begun_at: Timestamp,
 }

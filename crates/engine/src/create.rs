@@ -5,7 +5,7 @@ use reconcile_core::{
     observed::Actual,
     plan::Step,
     resource::{Address, Outputs, Spec},
-    state::{Entry, Operation, Origin, Retired, State},
+    state::{Entry, Intent, Operation, Origin, Retired, State},
 };
 
 use crate::{
@@ -96,7 +96,12 @@ impl<E: Environment> Run<'_, E> {
     async fn make(&self, address: &Address, desired: &Spec, old: Option<&Predecessor<'_>>) -> Flow<String> {
         let token = self.token(address, desired);
         let begun = self.now();
-        self.begin(address, Operation::Create, Some(&token), |state| {
+        let intent = Intent {
+            token: Some(token.clone()),
+            id: desired.content_id(),
+            ..self.intent(Operation::Create)
+        };
+        self.begin(address, intent, |state| {
             memory::before_create(state, address, desired, begun);
         })
         .await?;

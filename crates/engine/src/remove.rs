@@ -39,7 +39,7 @@ impl<E: Environment> Run<'_, E> {
         if !ours {
             return Err(Break::Failed(StepError::NotOurs { id: id.to_owned() }));
         }
-        self.begin(address, Operation::Delete, None, |_| {}).await?;
+        self.begin(address, self.intent(Operation::Delete), |_| {}).await?;
         let mut patience = self.until(self.options.release.duration());
         loop {
             tracing::debug!(%address, id, "delete");

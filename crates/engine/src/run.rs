@@ -116,24 +116,23 @@ impl<'a, E: Environment> Run<'a, E> {
         }
     }
 
+    /// What is about to be done now.
+    pub(crate) fn intent(&self, operation: Operation) -> Intent {
+        Intent {
+            operation,
+            token: None,
+            id: None,
+            begun_at: self.now(),
+        }
+    }
+
     /// Stores what is about to be done, with what else has to be remembered before it. Nothing is begun any more once the
     /// user stops the run.
-    pub(crate) async fn begin(
-        &self,
-        address: &Address,
-        operation: Operation,
-        token: Option<&str>,
-        remember: impl FnOnce(&mut State),
-    ) -> Flow<()> {
+    pub(crate) async fn begin(&self, address: &Address, intent: Intent, remember: impl FnOnce(&mut State)) -> Flow<()> {
         self.calls.borrow_mut().insert(address.clone(), false);
         if self.options.stop.is_raised() {
             return Err(Break::Stopped);
         }
-        let intent = Intent {
-            operation,
-            token: token.map(str::to_owned),
-            begun_at: self.now(),
-        };
         let store = |state: &mut State| {
             state.intents.insert(address.clone(), intent);
             remember(state);

@@ -81,7 +81,7 @@ impl<E: Environment> Run<'_, E> {
         let address = &step.address;
         let begun = self.now();
         let origin = self.origin_of_observed(address, observed);
-        self.begin(address, Operation::Update, None, |state| {
+        self.begin(address, self.intent(Operation::Update), |state| {
             memory::before_update(state, address, observed, desired, begun);
             if origin == Origin::Created {
                 // Made by an earlier run whose intent this one takes the place of.

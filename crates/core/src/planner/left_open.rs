@@ -17,7 +17,7 @@ use crate::{
     observed::Observed,
     plan::{Action, Consequence, Stage, Step, StepId},
     resource::{Address, InstanceIngress, Kind, Ref, Rule, Spec, Tags},
-    state::{Operation, State},
+    state::{Intent, Operation, State},
     value::SecurityGroupId,
 };
 
@@ -28,14 +28,14 @@ const SUCCEEDED: &str = "a run was cut off here, and what it began is done";
 /// Why an address is forgotten.
 const NOTHING: &str = "a run was cut off here, and nothing came of it that is still wanted";
 
-/// What runs that were killed have made and could not record: the intent says that it is the stack's, and so do its tags,
-/// or that it hangs on an object of the stack.
+/// What runs that were killed have made and could not record: the intent says that it is the stack's, and so do its tags;
+/// of an object without tags the intent says which it is.
 pub(super) fn made(config: &Config, observed: &Observed, state: &State) -> Vec<(Address, String, Spec)> {
     let is_known = |id: &str| {
         state.resources.values().any(|entry| entry.id == id) || state.retired.iter().any(|retired| retired.id == id)
     };
     let mut made = Vec::new();
-    for address in creations(state) {
+    for (address, intent) in creations(state) {
         let is_its = |tags: &Tags| naming::is_owned(tags, &config.name, address);
         if address.kind() == Kind::InstanceIngress {
             let rules = observed.security_groups.values().flat_map(|group| &group.ingress);
@@ -53,7 +53,7 @@ pub(super) fn made(config: &Config, observed: &Observed, state: &State) -> Vec<(
                 .filter(|actual| actual.spec.kind() == address.kind() && !is_known(&actual.id));
             made.extend(
                 objects
-                    .filter(|actual| is_its(&actual.tags) || hangs_on_ours(state, address, &actual.spec))
+                    .filter(|actual| is_its(&actual.tags) || intent.id.as_ref() == Some(&actual.id))
                     .map(|actual| (address.clone(), actual.id.clone(), actual.spec.clone())),
             );
         }
@@ -62,37 +62,14 @@ pub(super) fn made(config: &Config, observed: &Observed, state: &State) -> Vec<(
 }
 
 /// What was begun to be made, and the result is not recorded.
-fn creations(state: &State) -> impl Iterator<Item = &Address> {
-    let creations = state
-        .intents
-        .iter()
-        .filter(|(_, intent)| intent.operation == Operation::Create);
-    creations.map(|(address, _)| address)
+fn creations(state: &State) -> impl Iterator<Item = (&Address, &Intent)> {
+    let intents = state.intents.iter();
+    intents.filter(|(_, intent)| intent.operation == Operation::Create)
 }
 
 /// Whether an object of this kind was begun to be made, so that it is looked for.
 pub(super) fn is_begun(state: &State, kind: Kind) -> bool {
-    creations(state).any(|address| address.kind() == kind)
-}
-
-/// Whether an object without tags is what the address says, on an object that the state knows.
-fn hangs_on_ours(state: &State, address: &Address, spec: &Spec) -> bool {
-    let Some((first, second)) = address.key().split_once('.') else {
-        return false;
-    };
-    let is = |kind: Kind, key: &str, id: Option<&str>| id.is_some() && state.id(&Address::new(kind, key)) == id;
-    match spec {
-        // `<site>.<instance>`
-        Spec::Target(target) => {
-            target.instance.as_str() == second && is(Kind::TargetGroup, first, target.target_group.known().ok())
-        }
-        // `<port>.<site>`
-        Spec::ListenerCertificate(listed) => {
-            is(Kind::Listener, first, listed.listener.known().ok())
-                && is(Kind::Certificate, second, listed.certificate.known().ok())
-        }
-        _ => false,
-    }
+    creations(state).any(|(address, _)| address.kind() == kind)
 }
 
 /// What was made and is no part of the stack as it is wanted now: another configuration has come meanwhile.

@@ -187,6 +187,13 @@ pub struct ListenerCertificate {
     pub certificate: Ref,
 }
 
+impl ListenerCertificate {
+    /// What identifies one.
+    pub fn id_of(listener: &str, certificate: &str) -> String {
+        format!("{listener}#{certificate}")
+    }
+}
+
 /// A rule of a listener: what happens with requests that meet all of its conditions (`aws-facts.md` 4.3, 4.4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListenerRule {
@@ -249,6 +256,13 @@ pub struct Target {
     pub instance: InstanceId,
     /// The port that requests go to.
     pub port: u16,
+}
+
+impl Target {
+    /// What identifies one.
+    pub fn id_of(target_group: &str, instance: &InstanceId, port: u16) -> String {
+        format!("{target_group}/{instance}:{port}")
+    }
 }
 
 /// The address records at one name: changing any of them is one atomic batch (`aws-facts.md` 5.4).

@@ -141,6 +141,21 @@ impl Spec {
             .collect()
     }
 
+    /// What identifies an object that has neither tags nor a name, once its references are resolved.
+    pub fn content_id(&self) -> Option<String> {
+        match self {
+            Self::ListenerCertificate(listed) => Some(ListenerCertificate::id_of(
+                listed.listener.known().ok()?,
+                listed.certificate.known().ok()?,
+            )),
+            Self::Target(target) => {
+                let group = target.target_group.known().ok()?;
+                Some(Target::id_of(group, &target.instance, target.port))
+            }
+            _ => None,
+        }
+    }
+
     /// The tags among the settings, for kinds that carry tags.
     pub fn tags(&self) -> Option<&Tags> {
         match self {

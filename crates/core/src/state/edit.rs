@@ -259,6 +259,7 @@ mod tests {
         Intent {
             operation: Operation::Create,
             token: None,
+            id: None,
             begun_at: jiff::Timestamp::UNIX_EPOCH,
         }
     }

@@ -58,6 +58,7 @@ fn what_a_dead_run_began_to_make_is_the_stacks_own_even_if_the_next_one_dies_too
     let intent = Intent {
         operation: Operation::Create,
         token: None,
+        id: None,
         begun_at: "2026-01-01T00:00:00Z".parse().unwrap(),
     };
     for kill_at in 0..6 {

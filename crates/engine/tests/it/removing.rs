@@ -177,6 +177,7 @@ fn what_a_lost_answer_left_open_is_closed_when_the_plan_finds_it_done() {
     let intent = Intent {
         operation: Operation::Update,
         token: None,
+        id: None,
         begun_at: sim.clock.now(),
     };
     sim.stored.borrow_mut().intents.insert(at(TARGET_GROUP), intent);

@@ -19,6 +19,7 @@ fn open(state: &mut State, address: &Address, operation: Operation) {
     let intent = Intent {
         operation,
         token: None,
+        id: None,
         begun_at: now().checked_sub(jiff::SignedDuration::from_hours(1)).unwrap(),
     };
     state.intents.insert(address.clone(), intent);
@@ -153,6 +154,7 @@ fn a_certificate_is_not_requested_while_an_earlier_one_for_other_names_may_not_b
     let mut intent = Intent {
         operation: Operation::Create,
         token: Some("rcl0123456789abcdef012345".to_owned()),
+        id: None,
         begun_at: now(),
     };
     let refused = |intent: &Intent| {

@@ -212,6 +212,7 @@ fn ports_that_a_dead_run_closed_are_recorded_as_closed() {
     let intent = Intent {
         operation: Operation::Update,
         token: None,
+        id: None,
         begun_at: now(),
     };
     state.intents.insert(closure.clone(), intent);

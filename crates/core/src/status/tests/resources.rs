@@ -202,6 +202,7 @@ fn what_is_under_way_is_told() {
         Intent {
             operation: Operation::Create,
             token: None,
+            id: None,
             begun_at: now(),
         },
     );

@@ -134,6 +134,8 @@ impl Strict {
                 _ => Operation::Update,
             };
             let after = std::mem::replace(&mut self.state, before);
+            let made = after.id(&step.address).filter(|_| operation == Operation::Create);
+            let id = made.map(str::to_owned);
             if operation != Operation::Delete {
                 self.state.saved = after.saved;
                 self.state.cutovers = after.cutovers;
@@ -141,6 +143,7 @@ impl Strict {
             let intent = Intent {
                 operation,
                 token: None,
+                id,
                 begun_at: now(),
             };
             self.state.intents.insert(step.address.clone(), intent);

@@ -6,6 +6,7 @@
 )]
 
 mod bad_input;
+mod bucket;
 mod dns_account;
 mod drift;
 mod foreign;

@@ -81,3 +81,18 @@ def test_versioning_is_told_under_the_documented_root(bucket: tuple[Any, str]) -
     status = s3.get_bucket_versioning(Bucket=name)["Status"]
     assert status in ("Enabled", "Suspended")
     assert b"<VersioningConfiguration" in seen[-1] and b"GetBucketVersioningResponse" not in seen[-1]
+
+
+def test_a_bucket_is_of_one_account_and_in_one_region(
+    bucket: tuple[Any, str], shared_emulator: Emulator
+) -> None:
+    s3, name = bucket
+    ours = {"Bucket": name, "ExpectedBucketOwner": "123456789012"}
+    others = {"Bucket": name, "ExpectedBucketOwner": "210987654321"}
+    s3.put_object(**ours, Key="a", Body=b"1")
+    assert code(s3.put_object, **others, Key="a", Body=b"2") == "AccessDenied"
+    assert code(s3.get_object, **others, Key="a") == "AccessDenied"
+    assert code(s3.get_bucket_versioning, **others) == "AccessDenied"
+    assert s3.get_object(**ours, Key="a")["Body"].read() == b"1"
+    elsewhere = shared_emulator.client("s3", region="eu-west-1")
+    assert code(elsewhere.get_object, Bucket=name, Key="a") == "AuthorizationHeaderMalformed"

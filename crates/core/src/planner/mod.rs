@@ -56,7 +56,7 @@ use crate::{
     naming,
     observed::{Details, Observed, Query},
     plan::{FORMAT_VERSION, Plan, Purpose},
-    resource::{Address, Kind},
+    resource::{Address, InstanceIngress, Kind},
     state::State,
     value::DomainName,
 };
@@ -137,10 +137,11 @@ pub fn query(config: &Config, state: &State) -> Query {
     }
 }
 
-/// What the state knows, and where something may be that a run could not record.
+/// What the state knows, and the groups in which a rule was made, or may have been: it may be needed again when it is gone.
 fn recorded(state: &State) -> BTreeMap<Address, BTreeSet<String>> {
     let mut recorded = state.recorded();
-    for group in left_open::groups(state) {
+    let rules = state.resources.keys().chain(state.intents.keys());
+    for (group, _) in rules.filter_map(InstanceIngress::group_and_port) {
         let ids = recorded.entry(addresses::closure_address(&group)).or_default();
         ids.insert(group.to_string());
     }

@@ -148,10 +148,11 @@ fn leaving_targets<'a>(
 
 /// Whether requests to a target, or its health checks, come in by a port of a group.
 fn needs(observed: &Observed, target: &Target, group: &SecurityGroupId, port: u16) -> bool {
-    let is_behind = observed
-        .instances
-        .get(&target.instance)
-        .is_some_and(|instance| instance.security_groups.contains(group));
+    // An instance that has left the configuration is not looked at; the rule was made for one on this port.
+    let is_behind = match observed.instances.get(&target.instance) {
+        Some(instance) => instance.security_groups.contains(group),
+        None => observed.security_groups.contains_key(group),
+    };
     let checks = target.target_group.known().ok().and_then(|id| observed.by_id(id));
     let is_checked_there = matches!(checks.map(|actual| &actual.spec),
         Some(Spec::TargetGroup(checks)) if checks.health.port == port.to_string());

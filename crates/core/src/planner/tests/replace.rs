@@ -293,6 +293,21 @@ fn a_port_that_a_leaving_target_needs_is_opened_again_before_the_world_is_shut_o
     }
 }
 
+#[test]
+fn what_a_target_that_leaves_needs_is_made_again_although_its_instance_is_not_looked_at_any_more() {
+    let (_, mut observed, mut state) = settled(CONFIG);
+    with_second_instance(&mut observed);
+    let other = super::config(&CONFIG.replace("i-0a", "i-0b"));
+    let closure = "port_closure.sg-a".parse().unwrap();
+    assert!(crate::planner::query(&other, &state).recorded.contains_key(&closure));
+    observed.instances.remove(&"i-0a".parse().unwrap());
+    let group = observed.security_groups.get_mut(&"sg-a".parse().unwrap()).unwrap();
+    group.ingress.retain(|id, _| !id.ends_with(".443"));
+    let plan = assert_converges(&other, &mut observed, &mut state);
+    assert!(at(&plan, "create instance_ingress.sg-a.443") < at(&plan, "delete target.www.i-0a"));
+    assert!(at(&plan, "delete target.www.i-0a") < at(&plan, "delete instance_ingress.sg-a.443"));
+}
+
 /// The second instance in a network of its own.
 fn with_second_vpc(observed: &mut Observed) {
     with_second_instance(observed);

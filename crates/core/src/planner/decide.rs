@@ -219,7 +219,8 @@ pub(super) fn decide(
             },
             None => (None, None),
         };
-        let actual = found.or_else(|| adoptions.object(observed, &address).cloned());
+        let begun = || left_open::begun(observed, state, &address);
+        let actual = found.or_else(|| adoptions.object(observed, &address).or_else(begun).cloned());
         if let Some(actual) = &actual {
             standing.keep(actual, &mut spec);
         }

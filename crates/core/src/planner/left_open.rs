@@ -14,11 +14,10 @@ use super::{
 use crate::{
     config::Config,
     naming,
-    observed::Observed,
+    observed::{Actual, Observed},
     plan::{Action, Consequence, Stage, Step, StepId},
-    resource::{Address, InstanceIngress, Kind, Ref, Rule, Spec, Tags},
+    resource::{Address, Kind, Ref, Rule, Spec, Tags},
     state::{Intent, Operation, State},
-    value::SecurityGroupId,
 };
 
 /// Why an object is recorded before it is deleted: only what the state knows is.
@@ -61,6 +60,15 @@ pub(super) fn made(config: &Config, observed: &Observed, state: &State) -> Vec<(
     made
 }
 
+/// The object without tags that a run made in the place of which another one is wanted now. What has tags is found by them.
+pub(super) fn begun<'a>(observed: &'a Observed, state: &State, address: &Address) -> Option<&'a Actual> {
+    let intent = state.intents.get(address).filter(|_| state.id(address).is_none())?;
+    let id = intent.id.as_ref().filter(|_| intent.operation == Operation::Create)?;
+    let of_kind = observed.object(address.kind(), id)?;
+    let is_known = state.resources.values().any(|entry| entry.id == *id);
+    (!is_known).then_some(of_kind)
+}
+
 /// What was begun to be made, and the result is not recorded.
 fn creations(state: &State) -> impl Iterator<Item = (&Address, &Intent)> {
     let intents = state.intents.iter();
@@ -84,19 +92,19 @@ impl Strays {
                 objects.map(|actual| &actual.id).any(|used| used == id)
             });
             // One that is about to be made may turn out to be this one.
-            let is_made = state.id(address).is_none() && decided.get(address).is_some();
+            let is_made = decided.get(address).is_some() && standing(state, decided, address).is_none();
             !used && !is_made
         });
-        // Without an object in the state there is room for one; the next plan finds the others.
+        // Without an object in its place there is room for one; the next plan finds the others.
         let mut seen = BTreeSet::new();
-        made.retain(|(address, ..)| state.id(address).is_some() || seen.insert(address.clone()));
+        made.retain(|(address, ..)| standing(state, decided, address).is_some() || seen.insert(address.clone()));
         Self(made)
     }
 
     /// Takes them into the state: beside the object that stays as on their way out, else in the place that is free.
-    pub(super) fn take_in(&self, state: &State, sequence: &mut Sequence) {
+    pub(super) fn take_in(&self, state: &State, decided: &Decided, sequence: &mut Sequence) {
         for (address, id, spec) in &self.0 {
-            let action = match state.id(address) {
+            let action = match standing(state, decided, address) {
                 Some(current) => Action::Reinstate {
                     id: current.to_owned(),
                     retire: id.clone(),
@@ -115,6 +123,16 @@ impl Strays {
             .iter()
             .map(|(address, id, spec)| Removal::delete(address, Ref::Known(id.clone()), spec, UNRECORDED))
     }
+}
+
+/// The object that stays at an address, or is recorded there by this plan.
+fn standing<'a>(state: &'a State, decided: &'a Decided, address: &Address) -> Option<&'a str> {
+    let recorded = || {
+        let item = decided.get(address)?;
+        let stays = matches!(item.decision, Decision::Update | Decision::Record);
+        item.actual.as_ref().filter(|_| stays).map(|actual| actual.id.as_str())
+    };
+    state.id(address).or_else(recorded)
 }
 
 /// Closes the calls that no step of the plan is about. What is as it should be is closed with the first step of a plan; if
@@ -183,12 +201,6 @@ fn is_fresh(state: &State, address: &Address, now: Timestamp) -> bool {
         let until = intent.begun_at.checked_add(FRESH.duration());
         intent.operation == Operation::Create && until.is_ok_and(|until| now < until)
     })
-}
-
-/// The groups in which a rule was begun to be made, so that it is looked for there.
-pub(super) fn groups(state: &State) -> impl Iterator<Item = SecurityGroupId> + '_ {
-    let rules = state.intents.keys().filter_map(InstanceIngress::group_and_port);
-    rules.map(|(group, _)| group)
 }
 
 /// Whether rules that were to be revoked are: what is remembered of them is needed for the way back then.

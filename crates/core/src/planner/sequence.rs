@@ -29,7 +29,7 @@ pub(super) fn sequence(
 ) -> Vec<Step> {
     let mut sequence = Sequence::new();
     let strays = left_open::Strays::find(config, observed, state, decided);
-    strays.take_in(state, &mut sequence);
+    strays.take_in(state, decided, &mut sequence);
     // A listener that stands is changed when what takes over from it stands: certificates for names that its own loses,
     // rules for names that it stops to forward. And a rule gives up names when others have taken them over.
     let later = |(address, item): &(&Address, &Item)| {

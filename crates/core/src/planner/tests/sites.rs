@@ -9,7 +9,7 @@ use crate::{
     observed::Actual,
     plan::Stage,
     resource::{Kind, Spec},
-    state::State,
+    state::{Intent, Operation, State},
 };
 
 const SHOP: &str = r#"
@@ -255,4 +255,31 @@ fn a_name_is_proven_where_it_will_be_served_although_a_rule_of_a_site_that_left_
     let gives_way = at("cutover delete listener_rule.443.shop");
     let moves = at("cutover update alias_record.shop.example.com");
     assert!(gives_way < moves && plan.steps[moves].after.contains(&plan.steps[gives_way].id));
+}
+
+#[test]
+fn a_certificate_that_was_listed_and_not_recorded_is_taken_off_when_another_one_takes_its_place() {
+    let (_, mut observed, mut state) = settled(&both());
+    let is_listed = |actual: &&Actual| actual.spec.kind() == Kind::ListenerCertificate;
+    let id = observed.found.iter().find(is_listed).unwrap().id.clone();
+    let (address, _) = state.resources.iter().find(|(_, entry)| entry.id == id).unwrap();
+    let (address, begun_at) = (address.clone(), "2026-01-01T00:00:00Z".parse().unwrap());
+    state.resources.remove(&address);
+    let intent = Intent {
+        operation: Operation::Create,
+        token: None,
+        id: Some(id.clone()),
+        begun_at,
+    };
+    state.intents.insert(address.clone(), intent);
+    // Both sites get other certificates, so that whichever is listed gets another one.
+    let text = both().replace("domain ", "key_algorithm = \"EC_prime256v1\"\ndomain ");
+    let plan = planned(&super::config(&text), &observed, &state);
+    apply(&plan, &mut observed, &mut state);
+    let shown = lines(&plan);
+    assert!(
+        shown.iter().any(|line| line.contains(&format!("replace {address}"))),
+        "{shown:#?}"
+    );
+    assert!(observed.found.iter().filter(is_listed).all(|actual| actual.id != id));
 }

@@ -95,6 +95,16 @@ impl Decided {
         }
     }
 
+    /// Has a resource changed that is as it is wanted in the end, because it has to be otherwise until then.
+    pub(super) fn update(&mut self, address: &Address) {
+        if let Some(item) = self.items.get_mut(address)
+            && matches!(item.decision, Decision::Unchanged | Decision::Record)
+        {
+            item.decision = Decision::Update;
+            item.reason.clear();
+        }
+    }
+
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (&Address, &Item)> {
         self.items.iter()
     }

@@ -9,7 +9,7 @@ use crate::{
     config::{Config, IpAddressType},
     diff, naming,
     observed::Observed,
-    resource::{Address, InstanceIngress, Kind, LoadBalancer, Ref, SecurityGroup, Spec, Target},
+    resource::{Address, InstanceIngress, Kind, LoadBalancer, Peer, Ref, Rule, SecurityGroup, Spec, Target},
     state::State,
     value::SecurityGroupId,
 };
@@ -55,18 +55,34 @@ fn narrower(item: &Item) -> Option<LoadBalancer> {
 
 /// The group with the rules that it has and those that are wanted, if the rest has to wait for a later step.
 fn wider(state: &State, decided: &Decided, item: &Item) -> Option<SecurityGroup> {
-    let (Some(Spec::SecurityGroup(standing)), Some(Spec::SecurityGroup(wanted))) =
-        (item.actual.as_ref().map(|actual| &actual.spec), &item.desired)
-    else {
+    let (Some(actual), Some(Spec::SecurityGroup(wanted))) = (&item.actual, &item.desired) else {
         return None;
     };
-    let surplus = !standing.ingress.is_subset(&wanted.ingress) || !standing.egress.is_subset(&wanted.egress);
-    (item.decision == Decision::Update && surplus && something_leaves(state, decided)).then(|| {
-        let mut wider = wanted.clone();
-        wider.ingress.extend(standing.ingress.iter().cloned());
-        wider.egress.extend(standing.egress.iter().cloned());
-        wider
-    })
+    let Spec::SecurityGroup(standing) = &actual.spec else {
+        return None;
+    };
+    let mut wider = wanted.clone();
+    wider.ingress.extend(standing.ingress.iter().cloned());
+    wider.egress.extend(standing.egress.iter().cloned());
+    wider.egress.extend(still_used(decided, &actual.id));
+    (item.decision == Decision::Update && wider != *wanted && something_leaves(state, decided)).then_some(wider)
+}
+
+/// The way out to what the load balancer's group is let in to until the end.
+fn still_used(decided: &Decided, balancers: &str) -> impl Iterator<Item = Rule> {
+    let leaving = |item: &Item| match item.decision {
+        Decision::Delete => item.actual.as_ref().map(|actual| actual.spec.clone()),
+        _ => item.desired.clone().filter(|_| item.temporary),
+    };
+    decided
+        .iter()
+        .filter_map(move |(_, item)| leaving(item))
+        .filter_map(move |spec| match spec {
+            Spec::InstanceIngress(rule) if rule.source.known().is_ok_and(|source| source == balancers) => {
+                Some(Rule::tcp(rule.port, Peer::Group(rule.group)))
+            }
+            _ => None,
+        })
 }
 
 /// What the first of two steps brings a resource to.
@@ -122,6 +138,16 @@ pub(super) fn open_again(config: &Config, observed: &Observed, state: &State, de
             takes_over: false,
         };
         decided.insert(address, item);
+    }
+    let group = decided
+        .get(&security_group_address())
+        .and_then(|item| item.actual.as_ref());
+    let lacks_way_out = group.is_some_and(|actual| {
+        matches!(&actual.spec, Spec::SecurityGroup(standing)
+            if still_used(decided, &actual.id).any(|rule| !standing.egress.contains(&rule)))
+    });
+    if lacks_way_out {
+        decided.update(&security_group_address());
     }
 }
 

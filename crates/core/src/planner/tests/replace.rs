@@ -308,6 +308,32 @@ fn what_a_target_that_leaves_needs_is_made_again_although_its_instance_is_not_lo
     assert!(at(&plan, "delete target.www.i-0a") < at(&plan, "delete instance_ingress.sg-a.443"));
 }
 
+#[test]
+fn the_way_out_to_a_target_that_leaves_is_opened_again() {
+    let (_, mut observed, mut state) = settled(CONFIG);
+    with_second_instance(&mut observed);
+    let other = super::config(&CONFIG.replace("i-0a", "i-0b"));
+    // Somebody set the group to what will be wanted in the end.
+    let (old, new) = ("tcp 443 sg-a".parse().unwrap(), "tcp 443 sg-b".parse().unwrap());
+    for actual in &mut observed.found {
+        if let Spec::SecurityGroup(group) = &mut actual.spec {
+            assert!(group.egress.remove(&old) && group.egress.insert(new));
+            break;
+        }
+    }
+    let plan = assert_converges(&other, &mut observed, &mut state);
+    let widened = plan.steps.iter().find_map(|step| match &step.action {
+        Action::Update {
+            desired: Spec::SecurityGroup(group),
+            ..
+        } => Some(group.egress.contains(&old)),
+        _ => None,
+    });
+    assert_eq!(widened, Some(true));
+    assert!(at(&plan, "prepare update security_group") < at(&plan, "delete target.www.i-0a"));
+    assert!(at(&plan, "delete target.www.i-0a") < at(&plan, "cleanup update security_group"));
+}
+
 /// The second instance in a network of its own.
 fn with_second_vpc(observed: &mut Observed) {
     with_second_instance(observed);

@@ -22,7 +22,7 @@ mod stage;
 mod support;
 
 /// Emulated worlds that are used at the same time. One process waits for another most of the time.
-const WORLDS: usize = 3;
+const WORLDS: usize = 5;
 /// Tries one point alone.
 const ONE_POINT: &str = "RECONCILE_KILL_AT";
 /// Tries a late request in a replacement too.

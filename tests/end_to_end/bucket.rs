@@ -2,19 +2,16 @@
 
 use reconcile_emulator::{Emulator, Fault, FaultKind, Scene};
 
-use crate::support::{Desk, NO_DRAIN, mutating_actions, no_changes, scene};
+use crate::{
+    shared_state::{ON_S3, make_bucket},
+    support::{Desk, NO_DRAIN, mutating_actions, no_changes, scene},
+};
 
 const KEY: &str = "arn:aws:kms:ap-northeast-1:123456789012:key/0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
 
 async fn desk_with(settings: &str) -> (Scene, Desk) {
-    const MAKE: &str = r#"
-s3 = client("s3")
-s3.create_bucket(Bucket="my-states", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"})
-s3.put_bucket_versioning(Bucket="my-states", VersioningConfiguration={"Status": "Enabled"})
-"#;
-    let on_s3 = format!("{NO_DRAIN}[state]\nbackend = \"s3\"\nbucket = \"my-states\"\n{settings}");
-    let (scene, desk) = scene(1, &on_s3).await;
-    scene.emulator.boto3(MAKE).await.unwrap();
+    let (scene, desk) = scene(1, &format!("{NO_DRAIN}{ON_S3}{settings}")).await;
+    make_bucket(&scene.emulator).await;
     (scene, desk)
 }
 

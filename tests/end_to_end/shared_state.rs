@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::support::{Desk, NO_DRAIN, config, inventory, mutating_actions, no_changes, scene, until_requested};
 
-const ON_S3: &str = "[state]\nbackend = \"s3\"\nbucket = \"my-states\"\n";
+pub(crate) const ON_S3: &str = "[state]\nbackend = \"s3\"\nbucket = \"my-states\"\n";
 const KEY: &str = "reconcile/www-example-com.json";
 
 /// Drift, in a target group and in the bucket itself.
@@ -44,7 +44,8 @@ async fn shared() -> (Scene, Desk) {
     (scene, desk)
 }
 
-async fn make_bucket(emulator: &Emulator) {
+/// The bucket that `ON_S3` names.
+pub(crate) async fn make_bucket(emulator: &Emulator) {
     const MAKE: &str = r#"
 s3 = client("s3")
 s3.create_bucket(Bucket="my-states", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"})
